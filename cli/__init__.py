@@ -1,0 +1,1 @@
+"""The thin command line: commands, words, exit codes."""

@@ -1,0 +1,207 @@
+"""One call to a gateway: connect, prove who this device is, ask, leave.
+
+Everything here happens one step after another and ends with the answer, so it needs no event
+loop: blocking sockets under one deadline start a tenth of a second sooner.
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from attrs import define, field, frozen
+
+from cli.failures import Failure, GatewayRefusedError, GatewayUnreachableError
+from gateway.version import VERSION
+
+if TYPE_CHECKING:
+    from cli.wire import Wire
+    from stores.identity import Identity
+    from stores.target import Target
+
+#: Always the same three: one approval of this device then serves every command.
+SCOPES = ("operator.admin", "operator.approvals", "operator.pairing")
+ROLE = "operator"
+CLIENT_ID = "cli"
+CLIENT_MODE = "cli"
+MIN_PROTOCOL, MAX_PROTOCOL = 3, 4
+
+
+@frozen(kw_only=True)
+class Presented:
+    """What proves us: at most one shared secret or device token is needed."""
+
+    token: str | None = field(default=None, repr=False)
+    password: str | None = field(default=None, repr=False)
+    device_token: str | None = field(default=None, repr=False)
+
+    def to_wire(self) -> dict[str, str]:
+        """Return the ``auth`` object of connect; what is not given is left out."""
+        given = {"token": self.token, "password": self.password, "deviceToken": self.device_token}
+        return {key: value for key, value in given.items() if value is not None}
+
+
+@frozen
+class Answer:
+    """What a gateway answered, and the hello it admitted us with."""
+
+    payload: Any
+    hello: Mapping[str, Any]
+    took_ms: int
+
+    @property
+    def auth(self) -> Mapping[str, Any]:
+        """The ``auth`` object of the hello."""
+        auth = self.hello.get("auth")
+        return auth if isinstance(auth, dict) else {}
+
+
+def call(
+    target: Target,
+    presented: Presented,
+    identity: Identity,
+    method: str,
+    params: Any = None,
+    *,
+    timeout_s: float,
+    scopes: tuple[str, ...] = SCOPES,
+    mode: str = CLIENT_MODE,
+) -> Answer:
+    """Ask one gateway one thing.
+
+    Args:
+        timeout_s: For everything together: connecting, being admitted, the answer.
+
+    Raises:
+        GatewayUnreachableError: no gateway answered, in one of five ways.
+        GatewayRefusedError: it answered no, to us or to the request.
+    """
+    from cli.wire import Wire  # late: it loads ssl and wsproto
+
+    started = time.monotonic()
+    with Wire.open(target, deadline=started + timeout_s) as wire:
+        errand = _Errand(wire, presented, identity, tuple(scopes), mode)
+        hello = errand.connect()
+        payload = errand.request(method, params, hello)
+    return Answer(payload, hello, int((time.monotonic() - started) * 1000))
+
+
+@define
+class _Errand:
+    wire: Wire
+    presented: Presented
+    identity: Identity
+    scopes: tuple[str, ...]
+    mode: str
+
+    def connect(self) -> Mapping[str, Any]:
+        nonce, at_ms = self._challenge()
+        self.wire.waiting_for = "the answer to connect"
+        response = self._exchange("connect", self._connect_params(nonce, at_ms))
+        hello = response.get("payload")
+        if response.get("ok") is True and isinstance(hello, dict):
+            return hello
+        raise _refusal(response, admitted=False)
+
+    def request(self, method: str, params: Any, hello: Mapping[str, Any]) -> Any:
+        self.wire.waiting_for = f"the answer to {method}"
+        self.wire.asked = True
+        response = self._exchange(method, {} if params is None else params)
+        if response.get("ok") is True:
+            return response.get("payload")
+        auth = hello.get("auth")
+        upgrade = auth.get("pendingUpgrade") if isinstance(auth, dict) else None
+        raise _refusal(
+            response, admitted=True, upgrade=upgrade if isinstance(upgrade, dict) else None
+        )
+
+    def _challenge(self) -> tuple[str, int]:
+        self.wire.waiting_for = "its challenge"
+        for frame in self._frames():
+            if frame.get("type") == "event" and frame.get("event") == "connect.challenge":
+                payload = frame.get("payload")
+                nonce = payload.get("nonce") if isinstance(payload, dict) else None
+                if not isinstance(nonce, str) or not nonce:
+                    break
+                at_ms = payload.get("ts") if isinstance(payload, dict) else None
+                # the gateway's own clock, so that a wrong one here cannot make the proof stale
+                return nonce, at_ms if type(at_ms) is int else time.time_ns() // 1_000_000
+        raise GatewayUnreachableError(
+            Failure.HTTP, "what answers there is a WebSocket server, but not a gateway"
+        )
+
+    def _connect_params(self, nonce: str, at_ms: int) -> dict[str, Any]:
+        from gateway.protocol.signature import SignedFields, payload_v3  # late: see `call`
+
+        auth = self.presented.to_wire()
+        fields = SignedFields(
+            device_id=self.identity.device_id,
+            client_id=CLIENT_ID,
+            client_mode=self.mode,
+            role=ROLE,
+            scopes=self.scopes,
+            signed_at_ms=at_ms,
+            token=auth.get("token", auth.get("deviceToken", "")),
+        )
+        payload = payload_v3(fields, nonce=nonce, platform=sys.platform, device_family=None)
+        return {
+            "minProtocol": MIN_PROTOCOL,
+            "maxProtocol": MAX_PROTOCOL,
+            "client": {
+                "id": CLIENT_ID,
+                "version": VERSION,
+                "platform": sys.platform,
+                "mode": self.mode,
+                "displayName": platform.node() or CLIENT_ID,
+            },
+            "role": ROLE,
+            "scopes": list(self.scopes),
+            "device": {
+                "id": self.identity.device_id,
+                "publicKey": self.identity.key.public_key,
+                "signature": self.identity.key.sign(payload.encode()),
+                "signedAt": at_ms,
+                "nonce": nonce,
+            },
+        } | ({"auth": auth} if auth else {})
+
+    def _exchange(self, method: str, params: Any) -> Mapping[str, Any]:
+        from gateway.protocol.frames import request  # late: see `call`
+
+        request_id = str(uuid.uuid4())
+        self.wire.send(request(request_id, method, params))
+        for frame in self._frames():
+            if frame.get("type") == "res" and frame.get("id") == request_id:
+                return frame
+        raise AssertionError("frames never end without an error")
+
+    def _frames(self) -> Iterator[Mapping[str, Any]]:
+        import orjson  # late: see `call`
+
+        while True:
+            text = self.wire.receive()
+            try:
+                frame = orjson.loads(text)
+            except orjson.JSONDecodeError:
+                continue  # text that is no JSON is no answer to anything we asked
+            if isinstance(frame, dict):
+                yield frame
+
+
+def _refusal(
+    response: Mapping[str, Any], *, admitted: bool, upgrade: Mapping[str, Any] | None = None
+) -> GatewayRefusedError:
+    error = response.get("error")
+    shape = error if isinstance(error, dict) else {}
+    details = shape.get("details")
+    return GatewayRefusedError(
+        str(shape.get("message") or "the gateway gave no reason"),
+        code=str(shape.get("code") or "UNKNOWN"),
+        details=details if isinstance(details, dict) else {},
+        admitted=admitted,
+        pending_upgrade=upgrade,
+    )

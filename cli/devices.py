@@ -1,0 +1,358 @@
+"""`openclaw devices`: see who waits and who is in, let in and turn away.
+
+On the gateway's own machine these always work: over the WebSocket while the gateway answers, else
+in the files it works on. A clear answer of the gateway is never second-guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import click
+
+from cli.failures import (
+    FAILED,
+    CallError,
+    GatewayRefusedError,
+    GatewayUnreachableError,
+)
+from cli.output import in_words, json_text, note, printable, say, styled, table
+from cli.road import TIMEOUT_MS, URL_VARIABLE, TargetOptions, ask, find_road, place, target_options
+from stores.errors import ConfigError, StoreError, UnknownRequestError, UsageError, UserFacingError
+
+#: What the WebSocket may take where the files can answer too, so that both fit in 2 s.
+SHORT_TIMEOUT_MS = 1_200
+
+_offline = click.option(
+    "--offline", is_flag=True, help="Work on the files at once, without asking the gateway."
+)
+
+
+@click.group("devices")
+def devices() -> None:
+    """List, approve and reject devices."""
+
+
+@devices.command("list")
+@_offline
+@target_options
+def list_devices(*, options: TargetOptions, offline: bool) -> None:
+    """Show who waits for approval and who is paired."""
+    answer = _by_either_road(options, offline, "device.pair.list", {}, lambda files: files.list())
+    _show(answer, as_json=options.as_json)
+
+
+@devices.command("approve")
+@click.argument("request", required=False)
+@click.option("--latest", is_flag=True, help="Show the newest request, and how to approve it.")
+@_offline
+@target_options
+@click.pass_context
+def approve(
+    context: click.Context, *, options: TargetOptions, request: str | None, latest: bool, offline: bool
+) -> None:
+    """Let a waiting device in.
+
+    REQUEST is the code that the device shows (any case, with or without the dash) or a device id.
+    """
+    if request is None or latest:
+        _point_out(options, offline, "approve")
+        context.exit(FAILED)
+    answer = _by_either_road(
+        options,
+        offline,
+        "device.pair.approve",
+        {"requestId": request},
+        lambda files: files.approve(request),
+    )
+    if options.as_json:
+        say(json_text(_without_store(answer)))
+        return
+    device = answer.get("device")
+    device = device if isinstance(device, dict) else {}
+    say(f"Approved {printable(device.get('deviceId', '?'))} ({printable(answer.get('requestId', request))})")
+    roles, scopes = _names(device.get("roles")), _short_scopes(device.get("approvedScopes", device.get("scopes")))
+    say(f"  {_name(device)}: {roles or 'no role'}" + (f" with {scopes}" if scopes else ""))
+    say("  It gets in at its next try.")
+
+
+@devices.command("reject")
+@click.argument("request", required=False)
+@_offline
+@target_options
+@click.pass_context
+def reject(
+    context: click.Context, *, options: TargetOptions, request: str | None, offline: bool
+) -> None:
+    """Turn a waiting device away; it may ask again.
+
+    REQUEST is the code that the device shows or a device id.
+    """
+    if request is None:
+        _point_out(options, offline, "reject")
+        context.exit(FAILED)
+    answer = _by_either_road(
+        options,
+        offline,
+        "device.pair.reject",
+        {"requestId": request},
+        lambda files: files.reject(request),
+    )
+    if options.as_json:
+        say(json_text(_without_store(answer)))
+        return
+    say(f"Rejected {printable(answer.get('deviceId', '?'))} ({printable(answer.get('requestId', request))})")
+
+
+def _by_either_road(
+    options: TargetOptions,
+    offline: bool,  # noqa: FBT001  # as click hands it over
+    method: str,
+    params: Mapping[str, Any],
+    in_files: Callable[[Any], dict[str, Any]],
+) -> dict[str, Any]:
+    """Return the answer of the gateway, or of the files, with ``source`` and ``store``."""
+    if offline:
+        if options.url is not None:
+            raise UsageError(
+                "--offline works on the files of this machine, --url names another gateway",
+                remedy="leave one of them out",
+            )
+        return _from_files(in_files)
+    try:
+        return _from_gateway(options, method, params)
+    except _FallBack as fall_back:
+        note(f"note: {printable(fall_back.why)}")
+        try:
+            return _from_files(in_files)
+        except UnknownRequestError as error:
+            if fall_back.asked:
+                raise _perhaps_done(error) from error
+            raise
+        except StoreError as error:
+            note(f"note: {printable(error.problem)}")
+            raise fall_back.error from None
+
+
+class _FallBack(Exception):  # noqa: N818  # no error yet: the files may still answer
+    """The gateway cannot help, and the files of this machine may stand in."""
+
+    def __init__(self, error: UserFacingError, *, asked: bool = False) -> None:
+        super().__init__(error.problem)
+        self.why = error.problem
+        self.error = error
+        self.asked = asked
+
+
+def _from_gateway(
+    options: TargetOptions, method: str, params: Mapping[str, Any]
+) -> dict[str, Any]:
+    here = place()
+    named_elsewhere = options.url is not None or bool(here.env.get(URL_VARIABLE, "").strip())
+    try:
+        road = find_road(options)
+    except ConfigError as error:
+        if named_elsewhere:
+            raise
+        raise _FallBack(error) from error
+    may_fall_back = road.target.is_local_default and not named_elsewhere
+    wait_ms = options.timeout_ms or (SHORT_TIMEOUT_MS if may_fall_back else TIMEOUT_MS)
+    try:
+        answer = ask(road, method, params, timeout_s=wait_ms / 1000)
+    except CallError as error:
+        cause = error.cause
+        clear = isinstance(cause, GatewayRefusedError) and not cause.refuses_us
+        if clear or not may_fall_back:
+            raise
+        asked = isinstance(cause, GatewayUnreachableError) and cause.asked
+        raise _FallBack(error, asked=asked) from error
+    payload = answer.payload if isinstance(answer.payload, dict) else {}
+    return {**payload, "source": "gateway"} | _store_of(answer.hello, local=may_fall_back)
+
+
+def _store_of(hello: Mapping[str, Any], *, local: bool) -> dict[str, str]:
+    """Return the store a gateway works on, as far as it says so."""
+    snapshot = hello.get("snapshot")
+    state_dir = snapshot.get("stateDir") if isinstance(snapshot, dict) else None
+    if isinstance(state_dir, str):
+        return {"store": f"{state_dir}/devices"}
+    return {"store": str(place().paths.devices_dir)} if local else {}
+
+
+def _from_files(in_files: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+    from cli.offline import open_files  # late: while the gateway answers, nobody opens the store
+
+    files = open_files(place())
+    note(f"Working on the files in {printable(files.directory)}")
+    return in_files(files) | {"source": "files", "store": str(files.directory)}
+
+
+def _perhaps_done(error: UnknownRequestError) -> UnknownRequestError:
+    """Explain a request that is gone after the gateway was asked and did not answer in time."""
+    return UnknownRequestError(
+        f"{error.problem}; the gateway had been asked and may have decided it before",
+        remedy="see what became of it with `openclaw devices list`",
+        wire_message=error.wire_message,
+    )
+
+
+def _without_store(answer: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in answer.items() if key != "store"}
+
+
+def _point_out(options: TargetOptions, offline: bool, verb: str) -> None:  # noqa: FBT001  # as above
+    """List what waits and say how to name one: no command decides about a device nobody named."""
+    answer = _by_either_road(options, offline, "device.pair.list", {}, lambda files: files.list())
+    pending = _items(answer, "pending")
+    if not pending:
+        raise UserFacingError(
+            "no device waits for approval",
+            remedy="let the device connect, then see `openclaw devices list`",
+        )
+    if options.as_json:
+        problem = UserFacingError(
+            f"no request was named, and {len(pending)} wait",
+            remedy=f"name one: `openclaw devices {verb} {pending[0].get('requestId', 'REQUEST')}`",
+        )
+        from cli.failures import envelope  # late: only this answer needs it
+
+        told = envelope(problem, FAILED)
+        told["error"]["details"] = {"pending": pending}
+        say(json_text(told))
+    else:
+        say(_pending_table(pending))
+    newest = printable(pending[0].get("requestId", "REQUEST"))
+    note(f"No request was named. To {verb} the newest: openclaw devices {verb} {newest}")
+
+
+def _show(answer: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        say(json_text(answer))
+        return
+    pending, paired = _items(answer, "pending"), _items(answer, "paired")
+    if not pending and not paired:
+        say("No device pairing entries.")
+        return
+    if pending:
+        _head(f"Pending ({len(pending)})")
+        say(_pending_table(pending))
+        newest = printable(pending[0].get("requestId", ""))
+        say(f"Let one in: openclaw devices approve {newest}")
+    if pending and paired:
+        say()
+    if paired:
+        _head(f"Paired ({len(paired)})")
+        say(_paired_table(paired))
+
+
+def _head(text: str) -> None:
+    import sys
+
+    say(styled(text, "bold", sys.stdout))
+
+
+def _pending_table(items: list[dict[str, Any]]) -> str:
+    now_ms = _now_ms()
+    rows = [
+        (
+            item.get("requestId", "?"),
+            f"{_name(item)} ({_client(item)})",
+            _asked(item),
+            _approved(item),
+            _age_and_rest(item, now_ms),
+            _whence(item),
+        )
+        for item in items
+    ]
+    return table(("REQUEST", "DEVICE", "ASKS FOR", "HAS", "AGE, LEFT", "FROM"), rows)
+
+
+def _paired_table(items: list[dict[str, Any]]) -> str:
+    now_ms = _now_ms()
+    rows = [
+        (
+            _name(item) + " (blocked)" * (item.get("blocked") is True),
+            _short_id(item),
+            _names(item.get("roles")) or "-",
+            _short_scopes(item.get("approvedScopes", item.get("scopes"))) or "-",
+            _approval(item, now_ms),
+            "now" if item.get("connected") is True else _ago(item.get("lastSeenAtMs"), now_ms),
+        )
+        for item in items
+    ]
+    return table(("NAME", "DEVICE", "ROLES", "SCOPES", "APPROVED", "SEEN"), rows)
+
+
+def _items(answer: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
+    items = answer.get(key)
+    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+
+
+def _now_ms() -> int:
+    from cli.offline import wall_ms  # late: see `_from_files`
+
+    return wall_ms()
+
+
+def _name(item: Mapping[str, Any]) -> str:
+    """Return what people call a device, else the beginning of its id."""
+    for key in ("label", "displayName"):
+        value = item.get(key)
+        if isinstance(value, str) and value.strip():
+            return printable(value, limit=64)
+    return _short_id(item)
+
+
+def _short_id(item: Mapping[str, Any]) -> str:
+    return printable(str(item.get("deviceId", "?"))[:12])
+
+
+def _client(item: Mapping[str, Any]) -> str:
+    facts = (item.get("clientId"), item.get("platform"))
+    return ", ".join(str(fact) for fact in facts if fact) or "unknown client"
+
+
+def _names(value: object) -> str:
+    return ", ".join(str(name) for name in value) if isinstance(value, list) else ""
+
+
+def _short_scopes(value: object) -> str:
+    """Return scopes without the prefix that all of them share."""
+    if not isinstance(value, list):
+        return ""
+    return ", ".join(str(scope).removeprefix("operator.") for scope in value)
+
+
+def _asked(item: Mapping[str, Any]) -> str:
+    roles, scopes = _names(item.get("roles")), _short_scopes(item.get("scopes"))
+    return f"{roles or item.get('role') or '?'}: {scopes}" if scopes else roles or "?"
+
+
+def _approved(item: Mapping[str, Any]) -> str:
+    roles, scopes = _names(item.get("approvedRoles")), _short_scopes(item.get("approvedScopes"))
+    if not roles:
+        return "-"
+    return f"{roles}: {scopes}" if scopes else roles
+
+
+def _age_and_rest(item: Mapping[str, Any], now_ms: int) -> str:
+    first, end = item.get("firstSeenAtMs", item.get("ts")), item.get("expiresAtMs")
+    age = in_words(now_ms - first) if isinstance(first, int) else "?"
+    left = in_words(end - now_ms) if isinstance(end, int) else "?"
+    return f"{age}, {left}"
+
+
+def _whence(item: Mapping[str, Any]) -> str:
+    address, why = item.get("remoteIp"), item.get("why")
+    return " ".join(str(fact) for fact in (address or "?", f"({why})" if why else "") if fact)
+
+
+def _approval(item: Mapping[str, Any], now_ms: int) -> str:
+    via = item.get("approvedVia")
+    ago = _ago(item.get("approvedAtMs"), now_ms)
+    return f"{ago} ({via})" if via else ago
+
+
+def _ago(at_ms: object, now_ms: int) -> str:
+    return f"{in_words(now_ms - at_ms)} ago" if isinstance(at_ms, int) and at_ms else "-"

@@ -1,0 +1,162 @@
+"""How a command fails: what a gateway did to a call, exit codes, and the JSON that says so."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+from attrs import frozen
+
+from stores.errors import UserFacingError
+
+DONE = 0
+FAILED = 1
+USAGE = 2
+NO_GATEWAY = 3
+CONFIGURATION = 78
+INTERRUPTED = 130
+
+_EXIT_CODES = {"usage": USAGE, "transport": NO_GATEWAY}
+_COMMAND = re.compile(r"`([^`]+)`")
+
+
+class Failure(StrEnum):
+    """The five ways in which no gateway answers."""
+
+    REFUSED = "refused"
+    HTTP = "http"
+    TLS = "tls"
+    DROPPED = "dropped"
+    TIMEOUT = "timeout"
+
+
+class GatewayUnreachableError(UserFacingError):
+    """No gateway answered at the target.
+
+    Args:
+        how: Which of the five ways.
+        details: Facts for programs, JSON-ready.
+        asked: Whether the request itself had been sent, so that it may have been carried out.
+    """
+
+    kind = "transport"
+
+    def __init__(
+        self,
+        how: Failure,
+        problem: str,
+        *,
+        remedy: str | None = None,
+        details: Mapping[str, Any] | None = None,
+        asked: bool = False,
+    ) -> None:
+        super().__init__(problem, remedy=remedy)
+        self.how = how
+        self.details = dict(details or {})
+        self.asked = asked
+
+
+class GatewayRefusedError(UserFacingError):
+    """A gateway answered, and the answer was no.
+
+    Args:
+        admitted: Whether it let us in and refused only the request.
+        code, details: Of its error object.
+        pending_upgrade: The ``pendingUpgrade`` of its hello, when we hold less than we asked for.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        code: str,
+        details: Mapping[str, Any],
+        admitted: bool,
+        remedy: str | None = None,
+        pending_upgrade: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(problem, remedy=remedy)
+        self.kind = "request" if admitted else "refused"
+        self.code = code
+        self.details = dict(details)
+        self.admitted = admitted
+        self.pending_upgrade = pending_upgrade
+
+    @property
+    def refuses_us(self) -> bool:
+        """Tell whether who we are was refused, rather than what we asked."""
+        if not self.admitted:
+            return True
+        denied = ("missing scope", "device pairing approval denied", "unauthorized")
+        return self.code in ("FORBIDDEN", "UNAVAILABLE") or self.problem.startswith(denied)
+
+
+@frozen(kw_only=True)
+class About:
+    """Which gateway a call was for, as failures tell it; ``bind`` only of this machine's own."""
+
+    url: str
+    url_source: str
+    config_path: str
+    bind: str | None = None
+    credential_source: str | None = None
+
+
+class CallError(UserFacingError):
+    """A call that failed, and which gateway it was for."""
+
+    def __init__(self, cause: UserFacingError, about: About) -> None:
+        super().__init__(cause.problem, remedy=cause.remedy)
+        self.kind = cause.kind
+        self.cause = cause
+        self.about = about
+
+
+def exit_code(error: UserFacingError) -> int:
+    """Return the exit code of a failure; of ``gateway run`` only the caller knows that it is 78."""
+    return _EXIT_CODES.get(error.kind, FAILED)
+
+
+def envelope(error: UserFacingError, code: int) -> dict[str, Any]:
+    """Return what a failed command prints with ``--json``."""
+    cause = error.cause if isinstance(error, CallError) else error
+    said: dict[str, Any] = {"type": cause.kind}
+    details: dict[str, Any] = {}
+    if isinstance(cause, GatewayUnreachableError):
+        said["kind"] = str(cause.how)
+        details = cause.details
+    elif isinstance(cause, GatewayRefusedError):
+        said["code"] = cause.code
+        details = cause.details
+        if cause.pending_upgrade is not None:
+            details = details | {"pendingUpgrade": dict(cause.pending_upgrade)}
+    said["message"] = cause.problem
+    remedy = remedy_of(cause)
+    if remedy is not None:
+        said["remedy"] = remedy
+    if details:
+        said["details"] = details
+    told: dict[str, Any] = {"ok": False, "error": said}
+    if isinstance(error, CallError):
+        about = error.about
+        told["gateway"] = {
+            "url": about.url,
+            "urlSource": about.url_source,
+            "credentialSource": about.credential_source,
+        }
+    return told | {"exitCode": code}
+
+
+def remedy_of(error: UserFacingError) -> dict[str, Any] | None:
+    """Return the remedy as ``{sentence, command?, where}``: the gateway's own words first."""
+    if isinstance(error, GatewayRefusedError):
+        told = error.details.get("remedy")
+        if isinstance(told, dict) and isinstance(told.get("sentence"), str):
+            return told
+    if error.remedy is None:
+        return None
+    command = _COMMAND.search(error.remedy)
+    remedy = {"sentence": error.remedy, "where": "this-device"}
+    return remedy | ({"command": command[1]} if command else {})

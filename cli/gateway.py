@@ -1,0 +1,157 @@
+"""`openclaw gateway`: run the gateway in the foreground, or ask a running one."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from attrs import evolve
+
+from cli.failures import CONFIGURATION
+from cli.health import health
+from cli.output import json_text, note, say
+from cli.road import TIMEOUT_MS, TargetOptions, ask, find_road, place, target_options
+from stores.errors import ConfigError, UsageError
+
+#: Words of published command lines with nothing to do here, and why.
+_NOTHING_TO_DO = {
+    "allow_unconfigured": "a gateway without a configuration starts on its defaults",
+    "compact": "the log has one form",
+    "ws_log": "the log has one form",
+    "raw_stream": "there is no model stream here",
+    "raw_stream_path": "there is no model stream here",
+    "cli_backend_logs": "there is no model backend here",
+    "ambient_channels": "there are no channels here",
+}
+
+_FILE = click.Path(path_type=Path)
+_BINDS = ("loopback", "lan", "tailnet", "custom", "auto")
+_MODES = ("none", "token", "password", "trusted-proxy")
+
+_RUN_OPTIONS = (
+    click.option("--port", type=click.IntRange(0, 65535), help="Listen there; 0 picks a free port."),
+    click.option("--bind", type=click.Choice(_BINDS), help="Where to listen (loopback)."),
+    click.option("--auth", type=click.Choice(_MODES), help="What clients must know."),
+    click.option("--token", metavar="TEXT", help="Token; visible to all users of the machine."),
+    click.option("--password", metavar="TEXT", help="Password; visible to all users."),
+    click.option("--token-file", type=_FILE, metavar="FILE", help="Read the token from FILE."),
+    click.option("--password-file", type=_FILE, metavar="FILE", help="Read the password from FILE."),
+    click.option("--config", type=_FILE, metavar="FILE", help="Use this configuration file."),
+    click.option("--dev", is_flag=True, help="Use the profile dev."),
+    click.option("--verbose", is_flag=True, help="Log more."),
+    click.option("--allow-unconfigured", is_flag=True, hidden=True),
+    click.option("--compact", is_flag=True, hidden=True),
+    click.option("--ws-log", metavar="STYLE", hidden=True),
+    click.option("--raw-stream", is_flag=True, hidden=True),
+    click.option("--raw-stream-path", metavar="FILE", hidden=True),
+    click.option("--cli-backend-logs", is_flag=True, hidden=True),
+    click.option("--ambient-channels", is_flag=True, hidden=True),
+    click.option("--tailscale", type=click.Choice(["off", "serve", "funnel"]), hidden=True),
+    click.option("--force", is_flag=True, hidden=True),
+    click.option("--reset", is_flag=True, hidden=True),
+)
+
+
+class _BareGroup(click.Group):
+    """A group that runs its command ``run`` when no command is named."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put ``run`` in front of words that name no command; help stays the group's own."""
+        helps = set(ctx.help_option_names)
+        if not args or (args[0].startswith("-") and args[0] not in helps):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group("gateway", cls=_BareGroup)
+def gateway() -> None:
+    """Run the gateway, ask it things; without a command it runs."""
+
+
+def _run_options(command: Any) -> Any:
+    for option in reversed(_RUN_OPTIONS):
+        command = option(command)
+    return command
+
+
+@gateway.command("run")
+@_run_options
+@click.pass_context
+def run(context: click.Context, **words: Any) -> None:
+    """Run the gateway in the foreground until Ctrl-C or SIGTERM."""
+    _refuse_unsupported(words)
+    for name, why in _NOTHING_TO_DO.items():
+        if words.pop(name):
+            note(f"note: --{name.replace('_', '-')} has no effect: {why}")
+    for name in ("token", "password"):
+        if words[name] is not None:
+            note(
+                f"warning: --{name} on the command line can be read by every user of this "
+                f"machine; use `--{name}-file FILE`"
+            )
+    context.exit(_run_here(words))
+
+
+def _refuse_unsupported(words: dict[str, Any]) -> None:
+    if words.pop("tailscale") in ("serve", "funnel"):
+        raise UsageError(
+            "--tailscale: this gateway does not drive tailscale",
+            remedy="publish it yourself with `tailscale serve --bg PORT`, or leave the option out",
+        )
+    if words.pop("force"):
+        raise UsageError(
+            "--force: this gateway never ends other processes",
+            remedy="stop what holds the port, then run `openclaw gateway run`",
+        )
+    if words.pop("reset"):
+        raise UsageError(
+            "--reset: this gateway deletes no state when it starts",
+            remedy="leave it out, or start afresh with `openclaw --profile NAME gateway run`",
+        )
+
+
+def _run_here(words: dict[str, Any]) -> int:
+    from gateway.options import RunOptions  # late, as the next one: nothing else needs the gateway
+
+    here = place()
+    options = RunOptions(
+        **words | {"dev": words["dev"] or here.dev},
+        profile=here.profile,
+        command_words=sys.argv[0] or "openclaw",
+    )
+    _ = evolve(here, dev=options.dev).paths  # two profiles at once are refused before it starts
+    try:
+        from gateway.main import run as run_gateway
+
+        return run_gateway(options)
+    except ConfigError as error:
+        error.exit_code = CONFIGURATION  # type: ignore[attr-defined]  # read where commands end
+        raise
+
+
+gateway.add_command(health)
+
+
+@gateway.command("call")
+@click.argument("method")
+@click.option("--params", metavar="JSON", default="{}", help="Parameters of the method ({}).")
+@click.option("--expect-final", is_flag=True, hidden=True)
+@target_options
+def call(*, options: TargetOptions, method: str, params: str, expect_final: bool) -> None:
+    """Call METHOD and print what it answers."""
+    if expect_final:
+        note("note: --expect-final has no effect: every answer here is final")
+    try:
+        value = json.loads(params)
+    except ValueError as error:
+        raise UsageError(
+            f"--params is not JSON ({error})", remedy="""write it like `--params '{"key": 1}'`"""
+        ) from error
+    road = find_road(options)
+    answer = ask(road, method, value, timeout_s=(options.timeout_ms or TIMEOUT_MS) / 1000)
+    if not options.as_json:
+        note(f"Gateway call: {method}")
+    say(json_text(answer.payload))

@@ -1,0 +1,24 @@
+"""`openclaw health`: one line, or the whole health object."""
+
+from __future__ import annotations
+
+import click
+
+from cli.output import json_text, printable, say
+from cli.road import TIMEOUT_MS, TargetOptions, ask, find_road, target_options
+
+
+@click.command("health")
+@target_options
+def health(*, options: TargetOptions) -> None:
+    """Tell whether the gateway is well."""
+    road = find_road(options)
+    answer = ask(road, "health", {}, timeout_s=(options.timeout_ms or TIMEOUT_MS) / 1000)
+    if options.as_json:
+        say(json_text(answer.payload))
+        return
+    well = isinstance(answer.payload, dict) and answer.payload.get("ok") is True
+    say(f"{'OK' if well else 'Not well'} ({answer.took_ms}ms)")
+    problems = answer.payload.get("problems") if isinstance(answer.payload, dict) else None
+    for problem in problems if isinstance(problems, list) else ():
+        say(f"  {printable(problem)}")

@@ -1,0 +1,197 @@
+"""The `openclaw` command: finds the command that was meant, and says how it ended.
+
+Rule: a command's module is imported when it is called, so that what needs little starts quickly.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from cli.failures import FAILED, INTERRUPTED, USAGE, exit_code
+from stores.errors import UserFacingError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PROGRAM = "openclaw"
+
+
+class LateGroup(click.Group):
+    """A group whose commands are imported only when called; helps come from the table.
+
+    Args:
+        table: Command name -> (``module:attribute``, one line of help).
+    """
+
+    def __init__(self, *args: Any, table: Mapping[str, tuple[str, str]], **words: Any) -> None:
+        super().__init__(*args, **words)
+        self.table = table
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        return list(self.table)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return a command."""
+        if cmd_name not in self.table:
+            return None
+        module, _, attribute = self.table[cmd_name][0].partition(":")
+        from importlib import import_module  # late: `--version` imports nothing
+
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the first word names, or say which one was probably meant."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            import difflib  # late: only a mistake needs it
+
+            close = difflib.get_close_matches(args[0], list(self.table), n=1)
+            if close and "Did you mean" not in error.message:
+                error.message += f" Did you mean '{close[0]}'?"
+            raise
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing one."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in self.table.items()])
+
+
+def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:  # noqa: FBT001  # click's shape
+    if wanted:
+        from gateway.version import VERSION  # late: only here
+
+        print(f"openclaw-gateway {VERSION}")
+        ctx.exit()
+
+
+def _set_colour(_: click.Context, __: click.Parameter, off: bool) -> None:  # noqa: FBT001  # click's shape
+    if off:
+        from cli.output import colour
+
+        colour.wanted = False
+
+
+@click.group(
+    PROGRAM,
+    cls=LateGroup,
+    table={
+        "gateway": ("cli.gateway:gateway", "Run the gateway, ask it things."),
+        "devices": ("cli.devices:devices", "List, approve and reject devices."),
+        "health": ("cli.health:health", "Tell whether the gateway is well."),
+        "pairing": ("cli.pairing:pairing", "Where to look for devices that wait."),
+    },
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.option(
+    "-V",
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Print the version.",
+)
+@click.option(
+    "--no-color", is_flag=True, expose_value=False, callback=_set_colour, help="Print no colours."
+)
+@click.option("--dev", is_flag=True, help="Use the profile dev.")
+@click.option("--profile", metavar="NAME", help="Use the state directory ~/.openclaw-NAME.")
+@click.pass_context
+def root(context: click.Context, *, dev: bool, profile: str | None) -> None:
+    """Run and look after an OpenClaw gateway."""
+    from cli.road import Place  # late: `--version` needs none of it
+
+    context.obj = here = Place(os.environ, profile, dev)
+    _ = here.paths  # a name that cannot be a profile is refused before anything else happens
+
+
+def main(words: Sequence[str] | None = None) -> NoReturn:
+    """Run a command line and exit as documented: 0, 1, 2, 3, 78 or 130."""
+    _never_fail_to_print()
+    given = list(sys.argv[1:] if words is None else words)
+    try:
+        code = _run(given)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _forget_stdout()
+        code = FAILED
+    sys.exit(code)
+
+
+def _run(words: list[str]) -> int:
+    as_json = "--json" in words
+    try:
+        code = root.main(words, prog_name=PROGRAM, standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
+    except click.UsageError as error:
+        return _usage(error, as_json=as_json)
+    except (KeyboardInterrupt, click.Abort):
+        return INTERRUPTED
+    except click.ClickException as error:
+        return _failed(UserFacingError(error.format_message()), as_json=as_json)
+    except UserFacingError as error:
+        return _failed(error, as_json=as_json)
+    except BrokenPipeError:
+        raise
+    except Exception as error:  # noqa: BLE001  # the last line: a user gets a sentence, a developer the rest
+        if os.environ.get("OPENCLAW_DEBUG"):
+            raise
+        problem = f"this is a mistake in openclaw itself: {type(error).__name__}: {error}"
+        remedy = "see where with `OPENCLAW_DEBUG=1`, and report it"
+        return _failed(UserFacingError(problem, remedy=remedy), as_json=as_json)
+
+
+def _usage(error: click.UsageError, *, as_json: bool) -> int:
+    from cli.explain import print_failure  # late: only failures need it
+    from stores.errors import UsageError
+
+    path = error.ctx.command_path if error.ctx else PROGRAM
+    problem = error.format_message().rstrip(".")
+    remedy = f"see `{path} --help`"
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        click.echo(error.format_message(), err=True)
+        return USAGE
+    print_failure(UsageError(problem, remedy=remedy), USAGE, as_json=as_json)
+    return USAGE
+
+
+def _failed(error: UserFacingError, *, as_json: bool) -> int:
+    from cli.explain import print_failure  # late: only failures need it
+
+    if os.environ.get("OPENCLAW_DEBUG"):
+        import traceback
+
+        traceback.print_exception(error)
+    code = getattr(error, "exit_code", None) or exit_code(error)
+    print_failure(error, code, as_json=as_json)
+    return code
+
+
+def _never_fail_to_print() -> None:
+    """Let characters that the terminal's encoding lacks come out spelt instead of as a crash."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+
+
+def _forget_stdout() -> None:
+    """Point stdout nowhere, so that the interpreter's own last flush is quiet too."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""The other road: the device store itself, with the authority of who may open its folder."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+
+from cli.output import in_words, note
+from cli.road import Place
+from stores.devices import DeviceStore, PairingLimits
+from stores.errors import ConfigError, StoreError, UnknownRequestError
+from stores.listing import listing, paired_item
+from stores.pairing import expired
+from stores.records import DeviceBook
+from stores.request_id import plain_id
+from stores.transition import Caller
+
+TTL_KEY = "requestTtlMs"
+#: Its text then has a meaning that only the whole loader knows.
+_NEEDS_LOADER = (TTL_KEY, "$include", "\\u", "\\x")
+
+
+@frozen
+class Files:
+    """The device store of this machine's gateway, opened by a command."""
+
+    store: DeviceStore
+
+    @property
+    def directory(self) -> Path:
+        """The folder of the store."""
+        return self.store.directory
+
+    def list(self) -> dict[str, Any]:
+        """Return the list of devices as `stores.listing` builds it.
+
+        Raises:
+            StoreError: a file exists and cannot be read.
+        """
+        book = self._book()
+        now_ms = wall_ms()
+        return dict(listing(book, now_ms=now_ms, ttl_ms=self.store.limits.ttl_ms))
+
+    def approve(self, reference: str) -> dict[str, Any]:
+        """Approve a pending request; answer ``{requestId, device}``.
+
+        Raises:
+            UnknownRequestError: nothing pending answers to ``reference``.
+            StoreError: the files cannot be read, locked or written.
+        """
+        before = self._book()
+        try:
+            item, device = self.store.approve(reference, caller=_caller(), now_ms=wall_ms())
+        except UnknownRequestError as error:
+            raise self._explained(error, before, reference) from error
+        kept = self.store.book.notes.get(device.device_id)
+        shown = paired_item(device, kept, False)
+        return {"requestId": item.request_id, "device": shown}
+
+    def reject(self, reference: str) -> dict[str, Any]:
+        """Reject a pending request; answer ``{requestId, deviceId}``.
+
+        Raises:
+            UnknownRequestError, StoreError: see `approve`.
+        """
+        before = self._book()
+        try:
+            item = self.store.reject(reference, caller=_caller(), now_ms=wall_ms())
+        except UnknownRequestError as error:
+            raise self._explained(error, before, reference) from error
+        return {"requestId": item.request_id, "deviceId": item.device_id}
+
+    def _book(self) -> DeviceBook:
+        book = self.store.read()
+        for fault in self.store.problems:
+            note(f"warning: {fault.file} at {fault.path}: {fault.problem} ({fault.remedy})")
+        return book
+
+    def _explained(
+        self, error: UnknownRequestError, before: DeviceBook, reference: str
+    ) -> UnknownRequestError:
+        """Tell an id that ended from one that never was."""
+        wanted, now_ms, ttl_ms = plain_id(reference), wall_ms(), self.store.limits.ttl_ms
+        for item in before.pending.values():
+            ended_ms = now_ms - item.ts - ttl_ms
+            named = wanted in (plain_id(item.request_id), item.device_id.upper())
+            if named and expired(item, now_ms=now_ms, ttl_ms=ttl_ms):
+                return UnknownRequestError(
+                    f"the pending request {item.request_id} expired {in_words(ended_ms)} ago",
+                    remedy="let the device connect again, then see `openclaw devices list`",
+                    wire_message=error.wire_message,
+                )
+        return error
+
+
+def open_files(here: Place) -> Files:
+    """Open the device store of this machine; nothing is written and nothing needs to exist."""
+    return Files(
+        DeviceStore(
+            here.paths.devices_dir, limits=PairingLimits(ttl_ms=_request_ttl_ms(here))
+        )
+    )
+
+
+def _request_ttl_ms(here: Place) -> int:
+    """Return the life of pending requests, the default if the configuration cannot be used.
+
+    A file that does not name the key says nothing about it, and is not loaded: that would take
+    longer than all the rest, and a broken one is no reason not to list devices.
+    """
+    default = PairingLimits().ttl_ms
+    path = here.paths.config_path
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return default
+    if not any(sign in text for sign in _NEEDS_LOADER):
+        return default
+    from stores.config.load import load_config  # late: see above
+
+    try:
+        return load_config(here.paths, here.env).config.gateway.pairing.request_ttl_ms
+    except (ConfigError, StoreError) as error:
+        note(f"note: {error.problem}; pending requests are shown for {in_words(default)}")
+        return default
+
+
+def _caller() -> Caller:
+    return Caller("cli", uid=os.getuid())
+
+
+def wall_ms() -> int:
+    """Return the time of day, epoch ms."""
+    return time.time_ns() // 1_000_000

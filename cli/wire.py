@@ -1,0 +1,331 @@
+"""A WebSocket to a gateway over a blocking socket, which tells exactly how it failed."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import socket
+import ssl
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+from urllib.parse import urlsplit
+
+import wsproto
+from attrs import define, field
+from wsproto import events
+from wsproto.utilities import LocalProtocolError, RemoteProtocolError
+
+from cli.failures import Failure, GatewayUnreachableError
+from stores.target import is_loopback
+
+if TYPE_CHECKING:
+    from stores.target import Target
+
+READ_BYTES = 65_536
+#: Protocol fact: no published gateway sends a larger message.
+MAX_MESSAGE_BYTES = 26_214_400
+EXCERPT_CHARACTERS = 160
+#: For the goodbye, and for finding out whether a silent port wanted TLS.
+COURTESY_S = 0.3
+
+# RFC 8446, section 5.1: an alert, and a handshake, as the first bytes of a TLS record.
+_TLS_RECORDS = (b"\x15\x03", b"\x16\x03")
+
+
+@define(eq=False)
+class Wire:
+    """An open WebSocket; every step counts against one deadline.
+
+    Args:
+        waiting_for: What is awaited, for the message of a timeout.
+        asked: Whether the request itself has been sent.
+    """
+
+    target: Target
+    deadline: float
+    waiting_for: str = "the connection"
+    asked: bool = False
+    _socket: socket.socket = field(init=False)
+    _protocol: wsproto.WSConnection = field(init=False)
+    _first: bytes = b""
+    _parts: list[str] = field(factory=list)
+    _held: int = 0
+    _messages: list[str] = field(factory=list)
+    _goodbye: events.CloseConnection | None = None
+
+    @classmethod
+    def open(cls, target: Target, *, deadline: float) -> Self:
+        """Connect and upgrade.
+
+        Raises:
+            GatewayUnreachableError: in one of the five ways.
+        """
+        wire = cls(target, deadline)
+        wire._dial()
+        try:
+            if target.secure:
+                wire._encrypt()
+            wire._upgrade()
+        except BaseException:
+            wire._socket.close()
+            raise
+        return wire
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with contextlib.suppress(OSError, LocalProtocolError):
+            self._socket.settimeout(COURTESY_S)
+            self._socket.sendall(self._protocol.send(events.CloseConnection(code=1000)))
+        self._socket.close()
+
+    def send(self, text: str) -> None:
+        """Send one message."""
+        self._write(self._protocol.send(events.TextMessage(text)))
+
+    def receive(self) -> str:
+        """Return the next message.
+
+        Raises:
+            GatewayUnreachableError: the connection ended, or the deadline passed.
+        """
+        while not self._messages:
+            if self._goodbye is not None:
+                raise self._closed(self._goodbye)
+            self._take(self._read())
+        return self._messages.pop(0)
+
+    def _dial(self) -> None:
+        self.waiting_for = "the connection"
+        address = (self.target.dial_host, self.target.port)
+        try:
+            self._socket = socket.create_connection(address, timeout=self._left_s())
+        except TimeoutError as error:
+            raise self._timeout() from error
+        except ConnectionRefusedError as error:
+            raise GatewayUnreachableError(
+                Failure.REFUSED, f"nothing listens at {self._place} (connection refused)"
+            ) from error
+        except OSError as error:
+            # no route, no such name: nothing was there to drop or to answer
+            why = error.strerror or str(error)
+            raise GatewayUnreachableError(
+                Failure.REFUSED, f"{self._place} cannot be reached ({why})"
+            ) from error
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def _encrypt(self) -> None:
+        self.waiting_for = "the TLS handshake"
+        context = ssl.create_default_context()
+        pinned = self.target.tls_fingerprint
+        if pinned is not None or is_loopback(self.target.host):
+            # loopback: the bytes leave this machine as little as those of plain ws
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        try:
+            self._socket.settimeout(self._left_s())
+            secure = context.wrap_socket(self._socket, server_hostname=self.target.host)
+        except TimeoutError as error:
+            raise self._timeout() from error
+        except ssl.SSLCertVerificationError as error:
+            raise self._tls(f"its certificate is not trusted ({error.verify_message})") from error
+        except (ssl.SSLError, OSError) as error:
+            raise self._tls("the port does not speak TLS; try a ws:// address") from error
+        self._socket = secure
+        certificate = secure.getpeercert(binary_form=True) or b""
+        if pinned is not None and not _fits(pinned, certificate):
+            found = hashlib.sha256(certificate).hexdigest()
+            raise self._tls(f"its certificate has another fingerprint, sha256 {found}")
+
+    def _upgrade(self) -> None:
+        self.waiting_for = "the answer to the WebSocket upgrade"
+        self._protocol = wsproto.WSConnection(wsproto.ConnectionType.CLIENT)
+        parts = urlsplit(self.target.url)
+        opening = events.Request(host=parts.netloc, target=parts.path or "/")
+        self._write(self._protocol.send(opening))
+        rejection: events.RejectConnection | None = None
+        body = b""
+        while True:
+            try:
+                self._feed(self._read())
+            except GatewayUnreachableError:
+                if rejection is None:
+                    raise
+                raise self._rejected(rejection, body) from None  # a body that ends with the wire
+            for event in self._protocol.events():
+                if isinstance(event, events.AcceptConnection):
+                    self._take(b"")
+                    return
+                if isinstance(event, events.RejectConnection):
+                    rejection = event
+                elif isinstance(event, events.RejectData):
+                    body += event.data
+                if rejection is not None and (
+                    not rejection.has_body
+                    or len(body) > READ_BYTES
+                    or (isinstance(event, events.RejectData) and event.body_finished)
+                ):
+                    raise self._rejected(rejection, body)
+
+    def _feed(self, data: bytes) -> None:
+        """Give the parser what came before the upgrade was answered."""
+        self._first = (self._first + data)[:EXCERPT_CHARACTERS]
+        try:
+            self._protocol.receive_data(data)
+        except RemoteProtocolError as error:
+            if self._first.startswith(_TLS_RECORDS):
+                raise self._tls("the port speaks TLS; try a wss:// address") from error
+            raise GatewayUnreachableError(
+                Failure.HTTP,
+                f"what listens at {self._place} is not a gateway and not HTTP",
+                details={"excerpt": _excerpt(self._first)},
+            ) from error
+
+    def _take(self, data: bytes) -> None:
+        """Give the parser what came after it, and keep whole messages."""
+        try:
+            if data:
+                self._protocol.receive_data(data)
+            for event in self._protocol.events():
+                self._take_event(event)
+        except RemoteProtocolError as error:
+            raise self._dropped("it broke the WebSocket protocol") from error
+
+    def _take_event(self, event: events.Event) -> None:
+        if isinstance(event, events.TextMessage):
+            self._parts.append(event.data)
+            self._held += len(event.data)
+            if self._held > MAX_MESSAGE_BYTES:
+                raise self._dropped("it sent a message larger than 25 MiB")
+            if event.message_finished:
+                self._messages.append("".join(self._parts))
+                self._parts, self._held = [], 0
+        elif isinstance(event, events.Ping):
+            self._write(self._protocol.send(event.response()))
+        elif isinstance(event, events.CloseConnection):
+            self._goodbye = event  # what it said before is read first
+
+    def _read(self) -> bytes:
+        try:
+            self._socket.settimeout(self._left_s())
+            data = self._socket.recv(READ_BYTES)
+        except TimeoutError as error:
+            raise self._timeout() from error
+        except ssl.SSLError as error:
+            raise self._tls("the encrypted connection broke") from error
+        except OSError as error:
+            data, why = b"", error.strerror or str(error)
+        else:
+            why = "it ended without a close frame"
+        if data:
+            return data
+        if self._first or self.target.secure or not self._upgrading:
+            raise self._dropped(why)
+        if self._wants_tls():
+            raise self._tls("the port speaks TLS; try a wss:// address")
+        raise self._dropped(why)
+
+    @property
+    def _upgrading(self) -> bool:
+        return self._protocol.state is wsproto.connection.ConnectionState.CONNECTING
+
+    def _wants_tls(self) -> bool:
+        """Find out whether a port that hangs up on plain HTTP would answer TLS."""
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        address = (self.target.dial_host, self.target.port)
+        try:
+            with (
+                socket.create_connection(address, timeout=COURTESY_S) as plain,
+                context.wrap_socket(plain),
+            ):
+                return True
+        except (ssl.SSLError, OSError):
+            return False
+
+    def _write(self, data: bytes) -> None:
+        try:
+            self._socket.settimeout(self._left_s())
+            self._socket.sendall(data)
+        except TimeoutError as error:
+            raise self._timeout() from error
+        except OSError:
+            return  # what the other side said before it went is still to be read
+
+    def _left_s(self) -> float:
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise self._timeout()
+        return left
+
+    @property
+    def _place(self) -> str:
+        return urlsplit(self.target.url).netloc
+
+    def _timeout(self) -> GatewayUnreachableError:
+        return GatewayUnreachableError(
+            Failure.TIMEOUT,
+            f"{self._place} did not answer in time (waited for {self.waiting_for})",
+            details={"waitedFor": self.waiting_for},
+            asked=self.asked,
+        )
+
+    def _tls(self, why: str) -> GatewayUnreachableError:
+        return GatewayUnreachableError(Failure.TLS, f"no TLS agreement with {self._place}: {why}")
+
+    def _dropped(self, why: str, **details: object) -> GatewayUnreachableError:
+        return GatewayUnreachableError(
+            Failure.DROPPED,
+            f"{self._place} dropped the connection while this command waited for "
+            f"{self.waiting_for}: {why}",
+            details=details | {"waitedFor": self.waiting_for},
+            asked=self.asked,
+        )
+
+    def _closed(self, goodbye: events.CloseConnection) -> GatewayUnreachableError:
+        reason = _excerpt((goodbye.reason or "").encode())
+        why = f"it closed it with code {int(goodbye.code)}" + (f" ({reason})" if reason else "")
+        return self._dropped(why, closeCode=int(goodbye.code), closeReason=reason)
+
+    def _rejected(self, event: events.RejectConnection, body: bytes) -> GatewayUnreachableError:
+        if event.status_code == 400 and b"HTTPS port" in body:  # what nginx answers to plain HTTP
+            return self._tls("the port speaks TLS; try a wss:// address")
+        status, server, excerpt = event.status_code, _header(event, b"server"), _excerpt(body)
+        details: dict[str, object] = {"httpStatus": status, "excerpt": excerpt}
+        if server:
+            details["server"] = server
+        by = f" by {server}" if server else ""
+        said = f": {excerpt}" if excerpt else ""
+        return GatewayUnreachableError(
+            Failure.HTTP,
+            f"the WebSocket upgrade at {self._place} was answered{by} with HTTP {status}{said}",
+            details=details,
+        )
+
+
+def _header(event: events.RejectConnection, name: bytes) -> str:
+    for key, value in event.headers:
+        if key.lower() == name:
+            return _excerpt(value)
+    return ""
+
+
+def _excerpt(data: bytes) -> str:
+    """Return the beginning of what a stranger sent, on one line and without control characters."""
+    text = " ".join(data.decode("utf-8", "replace").split())
+    safe = "".join(char if char.isprintable() else "?" for char in text)
+    return safe if len(safe) <= EXCERPT_CHARACTERS else f"{safe[:EXCERPT_CHARACTERS]}…"
+
+
+def _fits(pinned: str, certificate: bytes) -> bool:
+    plain = pinned.lower().removeprefix("sha256:").replace(":", "")
+    return hmac.compare_digest(plain, hashlib.sha256(certificate).hexdigest())

@@ -1,0 +1,236 @@
+"""Acting on a verdict: a silent pairing, a pending request, or the hello of an open session."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from typing import Any
+
+from gateway.door import Door, Visit
+from gateway.hub import Session
+from gateway.methods.system import health_of
+from gateway.policy.access import PROBE, Admit, Facts, RequirePairing
+from gateway.policy.remedy import Refused, explain_full_list, explain_pairing
+from gateway.protocol.close import INTERNAL_ERROR
+from gateway.protocol.errors import ErrorCode, ErrorShape
+from gateway.protocol.frames import EventBody, StateVersion, response_ok
+from gateway.protocol.hello import HelloAuth, PendingUpgrade, Snapshot, build_hello
+from gateway.protocol.signature import ProofOk
+from stores import pairing
+from stores.errors import StoreError, TooManyPendingError, TransitionError
+from stores.records import PairedDevice, PendingRequest
+from stores.transition import Caller, Rules, Wish
+
+logger = logging.getLogger("gateway.ws")
+
+
+def wish_of(facts: Facts) -> Wish:
+    """Return what the verified device of ``facts`` asks for, ready for the store."""
+    device, client = facts.params.device, facts.params.client
+    assert device is not None
+    assert isinstance(facts.proof, ProofOk)
+    return Wish(
+        device_id=device.id,
+        public_key=facts.proof.public_key,
+        role=facts.role,
+        scopes=facts.params.scopes,
+        platform=client.platform,
+        device_family=client.device_family,
+        client_id=client.id,
+        client_mode=client.mode,
+        display_name=client.display_name,
+        remote_ip=None if facts.locality.local else str(facts.address.client),
+        why=str(facts.locality.why),
+        origin={"peer": str(facts.address.peer), "client": str(facts.address.client)},
+    )
+
+
+async def request_pairing(
+    door: Door, visit: Visit, facts: Facts, decision: RequirePairing
+) -> Refused:
+    """Put the device on the list of pending requests and return its refusal.
+
+    A retry of a request that waits already costs no write until it needs a refresh.
+    """
+    words = door.runtime.words
+    try:
+        item = await _waiting(door, facts)
+    except TooManyPendingError:
+        return explain_full_list(decision, facts, words=words)
+    except (StoreError, TransitionError) as error:
+        return _store_trouble(error)
+    _log_upgrade(visit, facts, str(decision.reason))
+    return explain_pairing(decision, facts, request_id=item.request_id, words=words)
+
+
+async def _waiting(door: Door, facts: Facts) -> PendingRequest:
+    runtime, wish = door.runtime, wish_of(facts)
+    current = pairing.waiting_request(runtime.store.book, wish)
+    if current is not None:
+        limits = runtime.settings.limits
+        rules = Rules(now_ms=runtime.now_ms(), store_key=b"", new_token=str, ttl_ms=limits.ttl_ms)
+        if not pairing.needs_refresh(current, rules):
+            return current
+    item: PendingRequest = await door.keeper.apply(partial(pairing.request, wish=wish))
+    return item
+
+
+async def admit_silently(
+    door: Door, visit: Visit, facts: Facts, decision: Admit
+) -> PairedDevice | Refused:
+    """Pair or upgrade a local device at once, with its audit line, and return its record."""
+    wish = wish_of(facts)
+    known = facts.paired is not None
+    caller = Caller("local", uid=door.runtime.own_uid)
+    try:
+        item, device = await door.keeper.apply(
+            partial(pairing.admit, wish=wish, caller=caller, via="silent")
+        )
+    except (StoreError, TransitionError) as error:
+        return _store_trouble(error)
+    door.keeper.tell_resolved(item.request_id, item.device_id, "approved")
+    if known:
+        _log_upgrade(visit, facts, "scope-upgrade")
+    extra = {"conn": visit.conn_id}
+    logger.info(
+        "device pairing auto-approved device=%s role=%s", wish.device_id, wish.role, extra=extra
+    )
+    paired: PairedDevice = device
+    return paired
+
+
+def _log_upgrade(visit: Visit, facts: Facts, reason: str) -> None:
+    if facts.paired is None:
+        return
+    logger.info(
+        "security audit: device access upgrade requested reason=%s device=%s ip=%s auth=%s "
+        "roleFrom=%s roleTo=%s scopesFrom=%s scopesTo=%s client=%s conn=%s",
+        reason,
+        facts.paired.device_id,
+        facts.address.client,
+        getattr(facts.credential, "method", "none"),
+        ",".join(facts.paired.live_roles) or "none",
+        facts.role,
+        ",".join(facts.paired.baseline) or "none",
+        ",".join(facts.params.scopes) or "none",
+        facts.params.client.id,
+        visit.conn_id,
+        extra={"conn": visit.conn_id},
+    )
+
+
+def _store_trouble(error: Exception) -> Refused:
+    sentence = f"The device store could not be used: {error}"
+    shape = ErrorShape(
+        ErrorCode.UNAVAILABLE,
+        "the gateway's device store cannot be used now (see the gateway's log)",
+        retryable=True,
+        retry_after_ms=5000,
+    )
+    return Refused(shape, INTERNAL_ERROR, "device store unavailable", sentence)
+
+
+async def welcome(
+    door: Door,
+    visit: Visit,
+    session: Session,
+    request_id: str,
+    facts: Facts,
+    decision: Admit,
+    device: PairedDevice | None,
+) -> str:
+    """Open the session and return its hello-ok frame."""
+    runtime = door.runtime
+    upgrade = await _pending_upgrade(door, visit, facts) if decision.upgrade_pending else None
+    session.protocol = facts.protocol or session.protocol
+    session.method, session.local = decision.method, facts.locality.local
+    session.connected_at_ms = runtime.now_ms()
+    session.pending_upgrade_id = upgrade.request_id if upgrade else None
+    session.admit(role=decision.role, scopes=decision.scopes)
+    if session.ending is None:
+        runtime.hub.open(session)
+        _note_presence(door, session, facts)
+    token = device.live_token(decision.role) if device and decision.with_device else None
+    if device is not None and facts.params.client.mode != PROBE:
+        runtime.store.touch(device.device_id, decision.role, at_ms=runtime.now_ms())
+    auth = HelloAuth(
+        method=decision.method,
+        role=decision.role,
+        scopes=device.granted_scopes(decision.role) if device and token else decision.scopes,
+        device_token=token.token if token else None,
+        issued_at_ms=token.issued_at_ms if token else None,
+        pending_upgrade=upgrade,
+    )
+    return response_ok(request_id, _hello(door, session, auth))
+
+
+def _hello(door: Door, session: Session, auth: HelloAuth) -> dict[str, Any]:
+    runtime = door.runtime
+    reads = session.may_hear("presence")
+    now = Snapshot(
+        presence=runtime.presence.listing(now_ms=runtime.now_ms()) if reads else (),
+        health=_public_health(door),
+        state_version=StateVersion(runtime.presence.version, runtime.health_version),
+        uptime_ms=runtime.uptime_ms,
+    )
+    return build_hello(
+        runtime.facts,
+        protocol=session.protocol,
+        conn_id=session.conn_id,
+        auth=auth,
+        scopes=session.scopes,
+        snapshot=now,
+    )
+
+
+def _public_health(door: Door) -> dict[str, Any]:
+    health = health_of(door.runtime)
+    del health["problems"]  # paths of this machine; who may see them asks `health`
+    return health
+
+
+async def _pending_upgrade(door: Door, visit: Visit, facts: Facts) -> PendingUpgrade | None:
+    """Leave what was asked beyond the approval as a pending request; failing is no obstacle."""
+    try:
+        item = await _waiting(door, facts)
+    except (StoreError, TransitionError) as error:
+        logger.warning(
+            "the scope upgrade was not recorded: %s", error, extra={"conn": visit.conn_id}
+        )
+        return None
+    _log_upgrade(visit, facts, "scope-upgrade")
+    return PendingUpgrade(item.request_id, item.scopes)
+
+
+def _note_presence(door: Door, session: Session, facts: Facts) -> None:
+    client = facts.params.client
+    if client.mode == "cli":
+        return
+    entry: dict[str, Any] = {
+        "host": client.display_name or client.id,
+        "version": client.version,
+        "platform": client.platform,
+        "deviceFamily": client.device_family,
+        "mode": client.mode,
+        "deviceId": session.device_id,
+        "roles": [session.role],
+        "scopes": list(session.scopes) or None,
+        "instanceId": client.instance_id or session.device_id,
+        "ip": None if facts.locality.local else str(facts.address.client),
+        "reason": "connect",
+        "ts": door.runtime.now_ms(),
+        "text": f"Node: {client.display_name or client.id} · mode {client.mode}",
+    }
+    key = session.device_id or client.instance_id or session.conn_id
+    session.presence_key = key
+    door.runtime.presence.note(key, {k: v for k, v in entry.items() if v is not None})
+    tell_presence(door)
+
+
+def tell_presence(door: Door) -> None:
+    """Broadcast the presence list, if anybody is there to hear it."""
+    runtime = door.runtime
+    if any(session.may_hear("presence") for session in runtime.hub):
+        listing = {"presence": runtime.presence.listing(now_ms=runtime.now_ms())}
+        version = StateVersion(runtime.presence.version, runtime.health_version)
+        runtime.hub.broadcast(EventBody("presence", listing, version))

@@ -1,0 +1,98 @@
+"""The task tree: what starts in which order, and what stops first."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+
+import trio
+
+from gateway.door import Door
+from gateway.listener import serve_stream
+from gateway.methods.system import health_of
+from gateway.protocol.close import SERVICE_RESTART
+from gateway.protocol.frames import StateVersion
+from gateway.pulse import tell_health, tick
+from gateway.reload import Reloader
+from gateway.session import shutdown_event
+
+logger = logging.getLogger("gateway.main")
+
+#: How long sessions may take to hear that the gateway stops.
+DRAIN_S = 5.0
+
+Service = Callable[[], Awaitable[None]]
+
+
+def services_of(door: Door, reloader: Reloader) -> list[Service]:
+    """Return the tasks that run beside the listener for the gateway's whole life."""
+    runtime, keeper = door.runtime, door.keeper
+
+    def public_health() -> dict[str, object]:
+        health = health_of(runtime)
+        del health["problems"]
+        return health
+
+    def version() -> StateVersion:
+        runtime.health_version += 1
+        return StateVersion(runtime.presence.version, runtime.health_version)
+
+    return [
+        keeper.write_queued,
+        keeper.watch,
+        keeper.expire_pending,
+        reloader.watch,
+        partial(runtime.pulse.ping_sessions, runtime.hub),
+        partial(tick, runtime.hub, now_ms=runtime.now_ms),
+        partial(tell_health, runtime.hub, public_health, version),
+    ]
+
+
+async def run_gateway(
+    door: Door,
+    listeners: Sequence[trio.SocketListener],
+    services: Sequence[Service],
+    *,
+    stop: trio.Event,
+    on_ready: Callable[[], None],
+) -> None:
+    """Serve until ``stop``, then say goodbye to every session and return.
+
+    Cancellation: the background is cancelled first, so nothing new comes in while sessions drain;
+    a store write under way runs to its end.
+    """
+    async with trio.open_nursery() as sessions:
+        async with trio.open_nursery() as background:
+            await background.start(
+                partial(
+                    trio.serve_listeners,
+                    partial(serve_stream, door),
+                    list(listeners),
+                    handler_nursery=sessions,
+                )
+            )
+            for service in services:
+                background.start_soon(service)
+            on_ready()
+            await stop.wait()
+            background.cancel_scope.cancel()
+        door.lobby.close()
+        door.runtime.hub.broadcast(shutdown_event())
+        door.runtime.hub.end_all(SERVICE_RESTART)
+        sessions.cancel_scope.deadline = trio.current_time() + DRAIN_S
+
+
+async def obey_signals(door: Door, stop: trio.Event, end_now: Callable[[int], None]) -> None:
+    """Serve for ever: stop on SIGTERM or SIGINT, end at once on the second, reload on SIGHUP."""
+    wanted = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    with trio.open_signal_receiver(*wanted) as signals:
+        async for number in signals:
+            if number == signal.SIGHUP:
+                door.runtime.reload_wanted.set()
+            elif stop.is_set():
+                end_now(number)
+            else:
+                logger.info("stopping (%s)", signal.Signals(number).name)
+                stop.set()

@@ -1,0 +1,229 @@
+"""One ``connect``: gather the facts, let policy decide, act on the verdict.
+
+Nothing between gathering and deciding waits, so a verdict is always about facts of one moment.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TypeAlias
+
+from attrs import evolve, frozen
+
+from gateway.admission import admit_silently, request_pairing, welcome
+from gateway.door import Door, Visit
+from gateway.hub import Session
+from gateway.peer_uid import kernel_tells, peer_uid
+from gateway.policy.access import (
+    AccessDecision,
+    Admission,
+    Admit,
+    Facts,
+    Refuse,
+    RequirePairing,
+    decide_access,
+)
+from gateway.policy.address import (
+    Locality,
+    judge_locality,
+)
+from gateway.policy.credentials import Accepted, Rejected, judge_credentials
+from gateway.policy.origin import judge_origin
+from gateway.policy.remedy import Refused, explain
+from gateway.policy.throttle import bucket_for
+from gateway.protocol import close as closes
+from gateway.protocol.close import Close
+from gateway.protocol.connect import (
+    ConnectParams,
+    claims_worker,
+    negotiate,
+    parse_connect_params,
+)
+from gateway.protocol.errors import ErrorCode, ErrorShape
+from gateway.protocol.frames import InvalidFrame, NotJson, Request, parse_request, response_error
+from gateway.protocol.schema import InvalidParamsError
+from gateway.protocol.signature import ProofFailure, ProofOk, judge_device_proof
+from stores import keys
+
+logger = logging.getLogger("gateway.ws")
+
+
+@frozen
+class Goodbye:
+    """The end of a connection that was not admitted: an answer if there is one, then a close."""
+
+    close: Close
+    frame: str | None = None
+    sentence: str = ""
+    command: str | None = None
+
+
+Outcome: TypeAlias = str | Goodbye
+
+
+async def shake_hands(
+    door: Door, visit: Visit, session: Session, nonce: str, message: str | bytes
+) -> Outcome:
+    """Judge the first message of a connection.
+
+    Returns:
+        The hello-ok frame of a session that is now open, or how to say goodbye.
+    """
+    request = parse_request(message)
+    if isinstance(request, NotJson):
+        return Goodbye(closes.NOT_JSON, sentence="The first message is not JSON.")
+    if isinstance(request, InvalidFrame):
+        return Goodbye(closes.INVALID_REQUEST_FRAME, sentence=f"The frame is off: {request.why}.")
+    if request.method != "connect":
+        text = closes.CONNECT_FIRST.reason
+        return _invalid(request, text, sentence="The first request was another than connect.")
+    if claims_worker(request.params):
+        return Goodbye(closes.INVALID_HANDSHAKE, sentence="Workers are not served here.")
+    try:
+        params = parse_connect_params(request.params)
+    except InvalidParamsError as error:
+        return _invalid(request, f"invalid connect params: {error}")
+    session.client = f"{params.client.id}/{params.client.mode}"
+    facts = gather(door, visit, params, nonce)
+    if facts.device_id is not None:
+        door.runtime.hub.claim(session, facts.device_id)
+        if facts.paired is None or not isinstance(decide_access(facts), Admit):
+            # Another program may have approved the device a moment ago: look before refusing.
+            await door.keeper.look()
+            facts = gather(door, visit, params, nonce)
+    facts, decision = decide(door, visit, facts)
+    return await _act(door, visit, session, request.id, facts, decision)
+
+
+def _invalid(request: Request, text: str, *, sentence: str = "") -> Goodbye:
+    error = ErrorShape(ErrorCode.INVALID_REQUEST, text)
+    return Goodbye(closes.refused(text), response_error(request.id, error), sentence)
+
+
+def gather(door: Door, visit: Visit, params: ConnectParams, nonce: str) -> Facts:
+    """Gather what a verdict depends on; whether the peer is one of ours is asked later.
+
+    Locality is judged as if the kernel had said yes: only a verdict that needs it asks.
+    """
+    runtime, settings = door.runtime, visit.settings
+    protocol = negotiate(params.min_protocol, params.max_protocol)
+    address = visit.address
+    locality = _locality(door, visit, None)
+    proof = None
+    if params.device is not None and protocol is not None:
+        proof = judge_device_proof(
+            params,
+            nonce_sent=nonce,
+            protocol=protocol,
+            local=locality.local,
+            now_ms=runtime.now_ms(),
+            keys=keys,
+        )
+    device_id = params.device.id if params.device and isinstance(proof, ProofOk) else None
+    book = runtime.store.book
+    paired = book.paired.get(device_id) if device_id else None
+    return Facts(
+        params=params,
+        protocol=protocol,
+        address=address,
+        locality=evolve(locality, uid_confirmed=locality.local),
+        host=visit.host,
+        origin=visit.origin,
+        origin_verdict=judge_origin(
+            visit.origin,
+            visit.host,
+            client_id=params.client.id,
+            client_mode=params.client.mode,
+            allowed_origins=settings.allowed_origins,
+            public_origin=settings.public_origin,
+            machine_names=runtime.machine_names,
+            peer_is_loopback=address.direct_loopback,
+        ),
+        proof=proof,
+        credential=judge_credentials(
+            settings.secrets, params.auth, paired=paired, role=params.role
+        ),
+        paired=paired,
+        blocked=bool(device_id and book.blocked(device_id)),
+        auto_approve_local=settings.auto_approve_local,
+    )
+
+
+def _locality(door: Door, visit: Visit, owner: int | None, *, asked: bool = False) -> Locality:
+    return judge_locality(
+        visit.address,
+        host=visit.host,
+        origin=visit.origin,
+        machine_names=door.runtime.machine_names,
+        peer_uid=owner,
+        uid_known=asked and (owner is not None or kernel_tells()),
+        own_uid=door.runtime.own_uid,
+    )
+
+
+def decide(door: Door, visit: Visit, facts: Facts) -> tuple[Facts, AccessDecision]:
+    """Return the verdict, with the kernel asked where it matters and the throttle charged."""
+    if facts.locality.local and _depends_on_locality(facts):
+        owner = peer_uid(visit.peer, visit.local)
+        facts = evolve(facts, locality=_locality(door, visit, owner, asked=True))
+    if isinstance(facts.proof, ProofFailure) or not facts.origin_verdict.allowed:
+        return facts, decide_access(facts)
+    bucket = bucket_for(
+        facts.address,
+        kind="device-token"
+        if facts.params.auth.device_token and not facts.params.auth.token
+        else "shared-secret",
+        trusted=visit.settings.trusted,
+        paired_device_id=facts.device_id if facts.paired is not None else None,
+        local=facts.locality.local,
+        has_origin=facts.origin is not None,
+    )
+    now_s = door.clock()
+    throttle = door.runtime.throttle
+    locked_s = throttle.locked_for_s(bucket, now_s)
+    facts = evolve(facts, locked_for_s=locked_s)
+    if locked_s is None and isinstance(facts.credential, Rejected) and facts.credential.wrong:
+        throttle.record_failure(bucket, now_s)
+    elif locked_s is None and isinstance(facts.credential, Accepted):
+        throttle.record_success(bucket, now_s)
+    return facts, decide_access(facts)
+
+
+def _depends_on_locality(facts: Facts) -> bool:
+    """Tell whether being local earns anything here: silence, scopes, or freedom from the throttle."""
+    if isinstance(facts.credential, Rejected):
+        return facts.credential.wrong
+    remote = evolve(facts.locality, local=False, uid_confirmed=False)
+    return decide_access(facts) != decide_access(evolve(facts, locality=remote))
+
+
+async def _act(
+    door: Door,
+    visit: Visit,
+    session: Session,
+    request_id: str,
+    facts: Facts,
+    decision: AccessDecision,
+) -> Outcome:
+    match decision:
+        case Refuse():
+            return _goodbye(request_id, explain(decision, facts))
+        case RequirePairing():
+            return _goodbye(request_id, await request_pairing(door, visit, facts, decision))
+        case Admit():
+            device = facts.paired
+            if decision.admission is not Admission.KNOWN:
+                found = await admit_silently(door, visit, facts, decision)
+                if isinstance(found, Refused):
+                    return _goodbye(request_id, found)
+                device = found
+            return await welcome(door, visit, session, request_id, facts, decision, device)
+
+
+def _goodbye(request_id: str, refused: Refused) -> Goodbye:
+    return Goodbye(
+        Close(refused.close_code, closes.truncate_reason(refused.close_reason)),
+        response_error(request_id, refused.error),
+        refused.sentence,
+        refused.command,
+    )

@@ -1,0 +1,185 @@
+"""Live sessions: who is here, what each may hear, and how each is told or ended.
+
+Nothing here blocks: to send is to put into a bounded outbox, to end is to ask for it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection, Iterator
+
+import trio
+from attrs import define, field
+
+from gateway.protocol.close import DEVICE_REMOVED, SLOW_CONSUMER, Close
+from gateway.protocol.frames import EventBody
+from gateway.protocol.hello import MAX_BUFFERED_BYTES
+from stores.records import Role
+from stores.scopes import ADMIN, closure
+
+#: Which scope an event asks for; an event that is not named here is for everybody connected.
+#: Source: protocol fact, the visibility table of 2026.9.6.
+EVENT_SCOPES = {
+    "presence": "operator.read",
+    "device.pair.requested": "operator.pairing",
+    "device.pair.resolved": "operator.pairing",
+    "device.pair.changed": "operator.pairing",
+}
+
+#: Events a slow reader may miss instead of being ended for them.
+DROPPABLE = frozenset(
+    {"presence", "health", "tick", "device.pair.requested", "device.pair.resolved"}
+)
+
+
+#: How long an ended peer may take to take its last frames and to answer the close.
+END_GRACE_S = 3.0
+
+
+@define(eq=False)
+class Session:
+    """One connection: anonymous until its device is known, a session once admitted.
+
+    ``scopes`` are what it holds; ``holds`` is their closure. ``unsent_bytes`` counts what the
+    peer has not taken yet.
+    """
+
+    conn_id: str
+    client: str = "?"
+    protocol: int = 4
+    role: str = Role.OPERATOR
+    scopes: tuple[str, ...] = ()
+    device_id: str | None = None
+    method: str = "none"
+    local: bool = False
+    pending_upgrade_id: str | None = None
+    presence_key: str | None = None
+    admitted: bool = False
+    connected_at_ms: int = 0
+    max_buffered_bytes: int = MAX_BUFFERED_BYTES
+    holds: frozenset[str] = frozenset()
+    unsent_bytes: int = 0
+    seq: int = 0
+    ending: Close | None = None
+    outbox: deque[str] = field(factory=deque)
+    wake: trio.Event = field(factory=trio.Event)
+    refused_calls: int = 0
+    _scope: trio.CancelScope | None = None
+    _start_ping: Callable[[], None] | None = None
+
+    def bind(self, scope: trio.CancelScope, start_ping: Callable[[], None]) -> None:
+        """Tie the session to the task that serves it: what ends it, and what pings its peer."""
+        self._scope, self._start_ping = scope, start_ping
+        if self.ending is not None:
+            scope.deadline = trio.current_time() + END_GRACE_S
+
+    def ping(self) -> None:
+        """Ask the peer whether it is still there, without waiting for the answer."""
+        if self._start_ping is not None and self.ending is None:
+            self._start_ping()
+
+    def cut(self) -> None:
+        """End the connection at once, without a word."""
+        if self._scope is not None:
+            self._scope.cancel()
+
+    def admit(self, *, role: str, scopes: tuple[str, ...]) -> None:
+        """Turn the connection into a session with these scopes."""
+        self.role, self.scopes, self.holds = role, scopes, closure(scopes)
+        self.admitted = True
+
+    def may_hear(self, event: str) -> bool:
+        """Tell whether an event is for this session."""
+        needed = EVENT_SCOPES.get(event)
+        if needed is None:
+            return True
+        return self.role == Role.OPERATOR and (needed in self.holds or ADMIN in self.holds)
+
+    def send(self, frame: str) -> None:
+        """Put a frame that must arrive into the outbox; a full outbox ends the slow peer."""
+        if self.ending is not None:
+            return
+        if self.unsent_bytes + len(frame) > self.max_buffered_bytes:
+            self.end(SLOW_CONSUMER)
+            return
+        self.outbox.append(frame)
+        self.unsent_bytes += len(frame)
+        self.wake.set()
+
+    def send_event(self, body: EventBody) -> None:
+        """Put a broadcast event into the outbox, with this connection's next number."""
+        if self.unsent_bytes > self.max_buffered_bytes // 2 and body.name in DROPPABLE:
+            return
+        self.seq += 1
+        self.send(body.numbered(self.seq))
+
+    def end(self, close: Close) -> None:
+        """Ask for the connection to be closed once what is in the outbox was written."""
+        if self.ending is not None:
+            return
+        self.ending = close
+        self.wake.set()
+        if self._scope is not None:
+            # A peer that takes nothing any more would keep the writer for ever.
+            self._scope.deadline = trio.current_time() + END_GRACE_S
+
+
+@define(eq=False)
+class Hub:
+    """Every live session, and every connection whose device is known, admitted or not yet."""
+
+    sessions: dict[str, Session] = field(factory=dict)
+    _by_device: dict[str, set[Session]] = field(factory=dict)
+
+    def claim(self, session: Session, device_id: str) -> None:
+        """Note which device a connection speaks for, before its record is looked at.
+
+        A device removed from now on finds this connection and ends it.
+        """
+        session.device_id = device_id
+        self._by_device.setdefault(device_id, set()).add(session)
+
+    def open(self, session: Session) -> None:
+        """Take an admitted session in."""
+        self.sessions[session.conn_id] = session
+
+    def leave(self, session: Session) -> None:
+        """Forget a connection; fine for one that never got far."""
+        self.sessions.pop(session.conn_id, None)
+        if session.device_id is None:
+            return
+        mates = self._by_device.get(session.device_id)
+        if mates is not None:
+            mates.discard(session)
+            if not mates:
+                del self._by_device[session.device_id]
+
+    def broadcast(self, body: EventBody) -> None:
+        """Send an event, serialised once, to every session that may hear it."""
+        for session in tuple(self.sessions.values()):
+            if session.may_hear(body.name):
+                session.send_event(body)
+
+    def end_device(self, device_id: str, *, role: str | None, close: Close = DEVICE_REMOVED) -> int:
+        """End every connection of a device, or those in one role; return how many."""
+        ended = 0
+        for session in tuple(self._by_device.get(device_id, ())):
+            if role is None or session.role == role or not session.admitted:
+                session.end(close)
+                ended += 1
+        return ended
+
+    def end_all(self, close: Close) -> None:
+        """End every session."""
+        for session in tuple(self.sessions.values()):
+            session.end(close)
+
+    def connected_devices(self) -> Collection[str]:
+        """Return the ids of the devices with a live session."""
+        return {s.device_id for s in self.sessions.values() if s.device_id is not None}
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(tuple(self.sessions.values()))
+
+    def __len__(self) -> int:
+        return len(self.sessions)

@@ -1,0 +1,197 @@
+"""The one writer of the device store: queues transitions, writes them in batches, announces.
+
+Whoever changed the book, this program or another in the files, is announced by the same
+comparison of the last book announced with the present one.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import trio
+from attrs import define, field
+
+from gateway.protocol.frames import EventBody
+from gateway.runtime import Runtime
+from stores import codec
+from stores.devices import Transition
+from stores.differences import BookEvent, Ended, Requested, Resolved, differences
+from stores.errors import StoreError, UserFacingError
+from stores.pairing import expired
+from stores.records import DeviceBook
+
+logger = logging.getLogger("gateway.devices")
+
+#: How often the files are looked at; an approval by another program takes effect within this.
+LOOK_EVERY_S = 0.4
+
+#: How often last-seen times are written down.
+CONTACTS_EVERY_S = 60.0
+
+
+@define(eq=False)
+class _Ticket:
+    transition: Transition
+    done: trio.Event = field(factory=trio.Event)
+    outcome: Any = None
+
+
+@define(eq=False)
+class Keeper:
+    """Owner of the device store in a running gateway.
+
+    Args:
+        announced: The book that the outside was last told of.
+    """
+
+    runtime: Runtime
+    announced: DeviceBook = field(factory=DeviceBook)
+    _waiting: list[_Ticket] = field(factory=list)
+    _work: trio.Event = field(factory=trio.Event)
+    _stopped: bool = False
+    _complained: str = ""
+
+    async def apply(self, transition: Transition) -> Any:
+        """Make a transition durable and return its result.
+
+        Raises:
+            UserFacingError: what the transition raised, or why nothing could be written.
+        """
+        ticket = _Ticket(transition)
+        if self._stopped:
+            raise StoreError("the gateway is stopping")
+        self._waiting.append(ticket)
+        self._work.set()
+        await ticket.done.wait()
+        if isinstance(ticket.outcome, UserFacingError):
+            raise ticket.outcome
+        return ticket.outcome
+
+    async def write_queued(self) -> None:
+        """Serve for ever: all transitions that wait are written under one lock.
+
+        Cancellation: a write under way runs to its end; those still queued are refused.
+        """
+        try:
+            while True:
+                await self._work.wait()
+                self._work = trio.Event()
+                batch, self._waiting = self._waiting, []
+                await self._write(batch)
+        finally:
+            self._stopped = True
+            self._refuse(self._waiting, StoreError("the gateway is stopping"))
+
+    async def _write(self, batch: list[_Ticket]) -> None:
+        runtime = self.runtime
+        transitions = [ticket.transition for ticket in batch]
+        try:
+            outcomes = await runtime.in_thread(_apply, runtime, transitions)
+        except UserFacingError as error:
+            logger.error("%s; %s", error.problem, error.remedy or "nothing was written")  # noqa: TRY400  # an operator\'s error has no traceback
+            self._refuse(batch, error)
+            return
+        except BaseException:
+            self._refuse(batch, StoreError("the device store could not be written"))
+            raise
+        for ticket, outcome in zip(batch, outcomes, strict=True):
+            ticket.outcome = outcome
+            ticket.done.set()
+        self.announce()
+
+    @staticmethod
+    def _refuse(batch: list[_Ticket], error: UserFacingError) -> None:
+        for ticket in batch:
+            ticket.outcome = error
+            ticket.done.set()
+
+    async def look(self) -> None:
+        """Look at the files now, and announce what another program changed."""
+        try:
+            await self.runtime.in_thread(self.runtime.store.read)
+        except StoreError as error:
+            if error.problem != self._complained:
+                logger.error("%s; %s", error.problem, error.remedy)  # noqa: TRY400  # an operator\'s error has no traceback
+            self._complained = error.problem
+            return
+        self._complained = ""
+        self.announce()
+
+    async def watch(self) -> None:
+        """Serve for ever: look at the files again and again.
+
+        Polled on purpose: change notification does not cross the bind mounts of containers.
+        """
+        while True:
+            await trio.sleep(LOOK_EVERY_S)
+            await self.look()
+
+    async def expire_pending(self) -> None:
+        """Serve for ever: forget requests nobody decided, and write last-seen times down."""
+        written_s = trio.current_time()
+        while True:
+            await trio.sleep(min(15.0, max(0.5, self.runtime.settings.limits.ttl_ms / 10_000)))
+            due = trio.current_time() - written_s >= CONTACTS_EVERY_S
+            if due or self._any_expired():
+                written_s = trio.current_time()
+                await self._flush()
+
+    async def _flush(self) -> None:
+        runtime = self.runtime
+        try:
+            await runtime.in_thread(_flush, runtime)
+        except StoreError as error:
+            logger.error("%s; %s", error.problem, error.remedy)  # noqa: TRY400  # an operator\'s error has no traceback
+            return
+        self.announce()
+
+    def _any_expired(self) -> bool:
+        now_ms, ttl_ms = self.runtime.now_ms(), self.runtime.settings.limits.ttl_ms
+        pending = self.runtime.store.book.pending.values()
+        return any(expired(item, now_ms=now_ms, ttl_ms=ttl_ms) for item in pending)
+
+    def announce(self) -> None:
+        """Tell the sessions, and end those, that a new book concerns."""
+        book = self.runtime.store.book
+        if book is self.announced:
+            return
+        old, self.announced = self.announced, book
+        now_ms, ttl_ms = self.runtime.now_ms(), self.runtime.settings.limits.ttl_ms
+        for happened in differences(old, book, now_ms=now_ms, ttl_ms=ttl_ms):
+            self._tell(happened, now_ms)
+
+    def _tell(self, happened: BookEvent, now_ms: int) -> None:
+        hub = self.runtime.hub
+        match happened:
+            case Ended(device_id, role):
+                count = hub.end_device(device_id, role=role)
+                logger.info(
+                    "device %s lost its %s; %d connections ended",
+                    device_id[:12],
+                    f"{role} token" if role else "record",
+                    count,
+                )
+            case Requested(item):
+                hub.broadcast(EventBody("device.pair.requested", codec.dump(item)))
+                logger.info("device %s asks to pair: %s", item.device_id[:12], item.request_id)
+            case Resolved(item, decision, reason):
+                self.tell_resolved(item.request_id, item.device_id, decision, reason)
+                logger.info("pairing request %s: %s", item.request_id, reason or decision)
+
+    def tell_resolved(
+        self, request_id: str, device_id: str, decision: str, reason: str | None = None
+    ) -> None:
+        """Broadcast ``device.pair.resolved``."""
+        payload = {"requestId": request_id, "deviceId": device_id, "decision": decision}
+        extra = {"reason": reason} if reason else {}
+        body = EventBody("device.pair.resolved", payload | {"ts": self.runtime.now_ms()} | extra)
+        self.runtime.hub.broadcast(body)
+
+
+def _apply(runtime: Runtime, transitions: list[Transition]) -> list[Any]:
+    return runtime.store.apply(transitions, now_ms=runtime.now_ms())
+
+
+def _flush(runtime: Runtime) -> None:
+    runtime.store.flush(now_ms=runtime.now_ms())

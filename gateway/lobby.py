@@ -1,0 +1,64 @@
+"""Connections that have proven nothing yet: how many there may be, and who makes room."""
+
+from __future__ import annotations
+
+import trio
+from attrs import define, field
+
+#: Connections before admission, in all and of one client address.
+MAX_WAITING = 1024
+MAX_WAITING_PER_ADDRESS = 32
+
+#: Environment variable for the second limit (protocol fact).
+PER_ADDRESS_VARIABLE = "OPENCLAW_MAX_PREAUTH_CONNECTIONS_PER_IP"
+
+
+@define(eq=False)
+class Seat:
+    """One connection's place in the lobby."""
+
+    address: str
+    scope: trio.CancelScope
+
+
+@define(eq=False)
+class Lobby:
+    """The budget of unauthenticated connections; the one that waits longest makes room."""
+
+    max_waiting: int = MAX_WAITING
+    max_per_address: int = MAX_WAITING_PER_ADDRESS
+    _seats: dict[Seat, None] = field(factory=dict)
+    _of_address: dict[str, dict[Seat, None]] = field(factory=dict)
+
+    def enter(self, address: str, scope: trio.CancelScope) -> Seat:
+        """Give a connection a seat; over budget, the oldest of its address, or of all, is ended."""
+        mates = self._of_address.get(address, {})
+        if len(mates) >= self.max_per_address:
+            self._end(next(iter(mates)))
+        elif len(self._seats) >= self.max_waiting:
+            self._end(next(iter(self._seats)))
+        seat = Seat(address, scope)
+        self._seats[seat] = None
+        self._of_address.setdefault(address, {})[seat] = None
+        return seat
+
+    def leave(self, seat: Seat) -> None:
+        """Take a connection out: it was admitted, or it is gone. Fine to do twice."""
+        self._seats.pop(seat, None)
+        mates = self._of_address.get(seat.address)
+        if mates is not None:
+            mates.pop(seat, None)
+            if not mates:
+                del self._of_address[seat.address]
+
+    def close(self) -> None:
+        """End every connection that was not admitted yet: the gateway stops."""
+        for seat in tuple(self._seats):
+            self._end(seat)
+
+    def _end(self, seat: Seat) -> None:
+        self.leave(seat)
+        seat.scope.cancel()
+
+    def __len__(self) -> int:
+        return len(self._seats)

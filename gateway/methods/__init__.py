@@ -1,0 +1,1 @@
+"""Methods a session may call, one file a family."""

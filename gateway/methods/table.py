@@ -1,0 +1,107 @@
+"""Method -> role, scope, handler; and the one way from a request to its one answer."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from attrs import frozen
+
+from gateway.methods import config, devices, system
+from gateway.methods.call import Call, CallError, invalid_request
+from gateway.protocol.errors import ErrorCode, ErrorShape
+from gateway.protocol.frames import Request, response_error, response_ok
+from stores.records import Role
+from stores.scopes import ADMIN, PAIRING, READ
+
+logger = logging.getLogger("gateway.methods")
+
+#: Methods that belong to nodes; operators are refused (protocol fact).
+NODE_METHODS = frozenset({"node.invoke.result", "node.event", "skills.bins"})
+
+
+@frozen
+class Method:
+    """What a method asks of its caller and who answers it.
+
+    Args:
+        scope: The scope it needs; None is open to everybody connected, nodes included.
+        now: A handler that answers at once, or None.
+        later: A handler that waits for something, or None.
+    """
+
+    scope: str | None
+    now: Callable[[Call], Any] | None = None
+    later: Callable[[Call], Awaitable[Any]] | None = None
+
+
+METHODS: dict[str, Method] = {
+    "health": Method(None, system.health),
+    "status": Method(READ, system.status),
+    "system-presence": Method(READ, system.system_presence),
+    "last-heartbeat": Method(READ, system.last_heartbeat),
+    "config.get": Method(READ, config.config_get),
+    "device.pair.list": Method(PAIRING, devices.pair_list),
+    "device.pair.approve": Method(PAIRING, later=devices.pair_approve),
+    "device.pair.reject": Method(PAIRING, later=devices.pair_reject),
+}
+
+#: What hello-ok advertises: only what is implemented.
+ADVERTISED_METHODS = sorted(METHODS)
+
+ADVERTISED_EVENTS = [
+    "connect.challenge",
+    "device.pair.requested",
+    "device.pair.resolved",
+    "health",
+    "presence",
+    "shutdown",
+    "tick",
+]
+
+
+def _authorised(call: Call, name: str) -> Method:
+    """Return the method if the session may call it: role, then scope, then whether it exists.
+
+    Raises:
+        CallError: in the words of the wire.
+    """
+    session = call.session
+    method = METHODS.get(name)
+    if method is not None and method.scope is None:
+        return method
+    if (session.role == Role.NODE) != (name in NODE_METHODS):
+        raise invalid_request(f"unauthorized role: {session.role}")
+    needed = method.scope if method is not None else ADMIN
+    if needed is not None and needed not in session.holds:
+        raise devices.missing_scope(call, needed)
+    if method is None:
+        raise invalid_request(f"unknown method: {name[:100]}")
+    return method
+
+
+async def answer(call: Call, request: Request) -> str:
+    """Return the text of the one response to a request; whatever happens, there is one."""
+    session = call.session
+    if request.method == "connect":
+        error = ErrorShape(ErrorCode.INVALID_REQUEST, "connect is only valid as the first request")
+        return response_error(request.id, error)
+    try:
+        method = _authorised(call, request.method)
+    except CallError as refusal:
+        session.refused_calls += 1
+        return response_error(request.id, refusal.error)
+    session.refused_calls = 0
+    try:
+        if method.now is not None:
+            return response_ok(request.id, method.now(call))
+        assert method.later is not None
+        return response_ok(request.id, await method.later(call))
+    except CallError as refusal:
+        return response_error(request.id, refusal.error)
+    except Exception:
+        # The session goes on: one broken method must not end what else it does.
+        logger.exception("%s failed", request.method, extra={"conn": session.conn_id})
+        broken = ErrorShape(ErrorCode.UNAVAILABLE, "internal error; see the gateway's log")
+        return response_error(request.id, broken)

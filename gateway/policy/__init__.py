@@ -1,0 +1,1 @@
+"""Pure decisions: facts in, verdicts out; no clock, no file, no socket."""

@@ -1,0 +1,244 @@
+"""Who gets in: gathered facts in, one verdict out; the order of checks is the order of the code.
+
+Source: protocol fact, the order of checks on ``connect``; our own choices are in
+``docs/reference/protocol.md``.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TypeAlias
+
+from attrs import frozen
+
+from gateway.policy.address import ClientAddress, Locality
+from gateway.policy.credentials import Accepted, Method, Rejected, Verdict
+from gateway.policy.origin import OriginVerdict
+from gateway.protocol.connect import ConnectParams
+from gateway.protocol.signature import ProofFailure, ProofOk
+from stores.records import PairedDevice, Role
+from stores.scopes import covers, meet
+
+CONTROL_UI = "openclaw-control-ui"
+PROBE = "probe"
+
+
+class Refusal(StrEnum):
+    """Everything a connect can be refused for, but for pairing; the row of the access table."""
+
+    PROTOCOL = "protocol"
+    ROLE = "role"
+    ORIGIN = "origin"
+    DEVICE_PROOF = "device-proof"
+    THROTTLED = "throttled"
+    CREDENTIALS = "credentials"
+    CONTROL_UI_DEVICE = "control-ui-device"
+    NO_DEVICE = "no-device"
+    BLOCKED = "blocked"
+
+
+class PairingReason(StrEnum):
+    """Why a device must be approved first: ``details.reason``."""
+
+    NOT_PAIRED = "not-paired"
+    ROLE_UPGRADE = "role-upgrade"
+    SCOPE_UPGRADE = "scope-upgrade"
+    METADATA_UPGRADE = "metadata-upgrade"
+
+
+class Admission(StrEnum):
+    """What an admission writes down: nothing, or a silent and audited pairing or upgrade."""
+
+    KNOWN = "known"
+    PAIR = "pair"
+    UPGRADE = "upgrade"
+
+
+@frozen
+class Facts:
+    """All that a verdict depends on, gathered before it; ``paired`` belongs to a verified key.
+
+    Args:
+        protocol: The version both sides speak, or None.
+        locked_for_s: Seconds for which the client's bucket is locked, or None.
+        auto_approve_local: Whether local contacts are paired and upgraded silently.
+    """
+
+    params: ConnectParams
+    protocol: int | None
+    address: ClientAddress
+    locality: Locality
+    host: str | None
+    origin: str | None
+    origin_verdict: OriginVerdict
+    proof: ProofOk | ProofFailure | None
+    credential: Verdict
+    paired: PairedDevice | None = None
+    blocked: bool = False
+    locked_for_s: float | None = None
+    auto_approve_local: bool = True
+
+    @property
+    def role(self) -> str:
+        """The role asked for; none named means operator."""
+        return self.params.role or Role.OPERATOR
+
+    @property
+    def authenticated(self) -> bool:
+        """Whether a credential was accepted, whatever else is wrong."""
+        return isinstance(self.credential, Accepted) and self.locked_for_s is None
+
+    @property
+    def device_id(self) -> str | None:
+        """The id of the verified device, or None."""
+        return (
+            self.params.device.id
+            if self.params.device and isinstance(self.proof, ProofOk)
+            else None
+        )
+
+
+@frozen
+class Admit:
+    """Let the client in, with ``scopes``; ``upgrade_pending`` leaves the rest as a request."""
+
+    role: str
+    scopes: tuple[str, ...]
+    method: Method
+    admission: Admission = Admission.KNOWN
+    with_device: bool = True
+    upgrade_pending: bool = False
+
+
+@frozen
+class RequirePairing:
+    """The credential is right, the device is not approved for that: an operator decides."""
+
+    reason: PairingReason
+
+
+@frozen
+class Refuse:
+    """The client does not get in."""
+
+    refusal: Refusal
+
+
+AccessDecision: TypeAlias = Admit | RequirePairing | Refuse
+
+
+def decide_access(facts: Facts) -> AccessDecision:
+    """Return the verdict on one ``connect``."""
+    refusal = _refused_before_credentials(facts)
+    if refusal is not None:
+        return Refuse(refusal)
+    has_device = facts.proof is not None and not _probe_of_unknown(facts)
+    if isinstance(facts.credential, Rejected):
+        nothing_sent = not facts.credential.wrong
+        if not has_device and nothing_sent:
+            return _without_device(facts, None)
+        return Refuse(Refusal.CREDENTIALS)
+    if not has_device:
+        return _without_device(facts, facts.credential)
+    if facts.blocked:
+        return Refuse(Refusal.BLOCKED)
+    if facts.params.client.mode == PROBE:
+        return _probe(facts, facts.credential)
+    return _with_device(facts, facts.credential)
+
+
+def _refused_before_credentials(facts: Facts) -> Refusal | None:
+    if facts.protocol is None:
+        return Refusal.PROTOCOL
+    if facts.role not in tuple(Role):
+        return Refusal.ROLE
+    if not facts.origin_verdict.allowed:
+        return Refusal.ORIGIN
+    if isinstance(facts.proof, ProofFailure):
+        return Refusal.DEVICE_PROOF
+    if facts.locked_for_s is not None:
+        return Refusal.THROTTLED
+    return None
+
+
+def _probe_of_unknown(facts: Facts) -> bool:
+    """A probe never creates a record, so a device nobody knows counts as none."""
+    return facts.params.client.mode == PROBE and facts.paired is None
+
+
+def _without_device(facts: Facts, credential: Accepted | None) -> AccessDecision:
+    """Judge a client without a device: local with the shared secret keeps what it asks for."""
+    if facts.params.client.id == CONTROL_UI:
+        return Refuse(Refusal.CONTROL_UI_DEVICE)
+    if facts.role == Role.NODE or credential is None or not credential.shared:
+        return Refuse(Refusal.NO_DEVICE)
+    keeps = facts.locality.local and facts.origin is None
+    return Admit(
+        role=facts.role,
+        scopes=facts.params.scopes if keeps else (),
+        method=credential.method,
+        with_device=False,
+    )
+
+
+def _probe(facts: Facts, credential: Accepted) -> AccessDecision:
+    """Judge a probe of a known device: it sees what it may, and nothing is written."""
+    assert facts.paired is not None
+    granted = facts.paired.granted_scopes(facts.role)
+    local = credential.shared and facts.locality.local and facts.origin is None
+    scopes = facts.params.scopes if local else meet(facts.params.scopes, granted)
+    with_device = facts.role in facts.paired.live_roles
+    return Admit(facts.role, scopes, credential.method, with_device=with_device)
+
+
+def _with_device(facts: Facts, credential: Accepted) -> AccessDecision:
+    paired, role, asked = facts.paired, facts.role, facts.params.scopes
+    revoked = paired is not None and paired.revoked(role)
+    silent = _may_be_silent(facts, credential) and not revoked
+    upgrade = silent and credential.shared
+    if paired is None or not (paired.live_roles or revoked):
+        if silent:
+            return Admit(role, _scopes_of(role, asked), credential.method, Admission.PAIR)
+        return RequirePairing(PairingReason.NOT_PAIRED)
+    if _metadata_changed(facts, paired):
+        return RequirePairing(PairingReason.METADATA_UPGRADE)
+    if role not in paired.live_roles:
+        if upgrade and role == Role.OPERATOR:
+            return Admit(role, asked, credential.method, Admission.UPGRADE)
+        return RequirePairing(PairingReason.ROLE_UPGRADE)
+    granted = paired.granted_scopes(role)
+    if role == Role.NODE or covers(granted, asked):
+        return Admit(role, _scopes_of(role, asked), credential.method)
+    if upgrade:
+        return Admit(role, asked, credential.method, Admission.UPGRADE)
+    both = meet(asked, granted)
+    if both:
+        return Admit(role, both, credential.method, upgrade_pending=True)
+    return RequirePairing(PairingReason.SCOPE_UPGRADE)
+
+
+def _may_be_silent(facts: Facts, credential: Accepted) -> bool:
+    """Tell whether a local contact may be paired without a human.
+
+    With no secret to prove, only the kernel's word on the peer's uid makes a contact ours.
+    """
+    if not (facts.locality.local and facts.auto_approve_local and facts.origin_verdict.silent_ok):
+        return False
+    if credential.method is Method.NONE:
+        return facts.locality.uid_confirmed
+    return credential.shared
+
+
+def _scopes_of(role: str, asked: tuple[str, ...]) -> tuple[str, ...]:
+    return asked if role == Role.OPERATOR else ()
+
+
+def _metadata_changed(facts: Facts, paired: PairedDevice) -> bool:
+    """Compare what a v3 signature vouches for with what was approved; a missing value never counts."""
+    if not isinstance(facts.proof, ProofOk) or facts.proof.version != 3:
+        return False
+    client = facts.params.client
+    pins = ((paired.platform, client.platform), (paired.device_family, client.device_family))
+    return any(
+        pinned and now and pinned.strip().lower() != now.strip().lower() for pinned, now in pins
+    )

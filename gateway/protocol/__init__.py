@@ -1,0 +1,1 @@
+"""The wire, pure: frames, parameters, codes and signature payloads."""

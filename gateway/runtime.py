@@ -1,0 +1,77 @@
+"""What every task and every method of one gateway shares."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
+
+import trio
+from attrs import define, field
+
+from gateway.hub import Hub
+from gateway.policy.remedy import CommandWords
+from gateway.policy.throttle import Throttle
+from gateway.presence import Presence
+from gateway.protocol.hello import GatewayFacts
+from gateway.pulse import Pulse
+from gateway.settings import Settings
+from stores.config.load import LoadedConfig
+from stores.devices import DeviceStore
+from stores.paths import Paths
+
+T = TypeVar("T")
+
+
+class InThread(Protocol):
+    """Run a blocking call off the event loop; cancelling the wait does not stop the call."""
+
+    def __call__(self, sync_fn: Callable[..., T], *args: object) -> Awaitable[T]:
+        """Return what ``sync_fn(*args)`` returns."""
+
+
+def wall_clock_ms() -> int:
+    """Return the wall time, epoch ms."""
+    return time.time_ns() // 1_000_000
+
+
+async def in_worker_thread(sync_fn: Callable[..., T], *args: object) -> T:
+    """Run file work in a worker thread, to its end even if the task is cancelled."""
+    return await trio.to_thread.run_sync(sync_fn, *args)
+
+
+@define(eq=False)
+class Runtime:
+    """The state of a running gateway; ``loaded`` and ``settings`` are replaced as one on reload.
+
+    Args:
+        now_ms: Wall time, epoch ms: records outlive processes. Sleeps use Trio's clock.
+        restart_required: Dotted keys of the configuration that only a restart applies.
+        config_problem: Why the configuration on disk is not the one in force, or None.
+    """
+
+    loaded: LoadedConfig
+    settings: Settings
+    facts: GatewayFacts
+    paths: Paths
+    store: DeviceStore
+    words: CommandWords
+    machine_names: frozenset[str]
+    own_uid: int
+    port: int = 0
+    hub: Hub = field(factory=Hub)
+    presence: Presence = field(factory=Presence)
+    pulse: Pulse = field(factory=Pulse)
+    throttle: Throttle = field(factory=Throttle)
+    now_ms: Callable[[], int] = wall_clock_ms
+    in_thread: InThread = in_worker_thread
+    started_at_ms: int = 0
+    health_version: int = 1
+    restart_required: tuple[str, ...] = ()
+    config_problem: str | None = None
+    reload_wanted: trio.Event = field(factory=trio.Event)
+
+    @property
+    def uptime_ms(self) -> int:
+        """Milliseconds since the gateway was ready."""
+        return max(0, self.now_ms() - self.started_at_ms)

@@ -1,0 +1,88 @@
+"""What connections are judged by, derived from the configuration once a load, not once a knock."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+from attrs import frozen
+
+from gateway.policy.address import IPNetwork
+from gateway.policy.credentials import AuthMode, SharedSecrets
+from gateway.policy.remedy import CommandWords
+from stores.config.model import Config
+from stores.devices import PairingLimits
+
+#: Longest time between the challenge and ``connect``, ms; the environment may say otherwise.
+HANDSHAKE_TIMEOUT_VARIABLE = "OPENCLAW_HANDSHAKE_TIMEOUT_MS"
+
+
+@frozen
+class Settings:
+    """The part of a configuration that a connection holds from its first byte to its last."""
+
+    secrets: SharedSecrets
+    trusted: tuple[IPNetwork, ...]
+    allow_real_ip: bool
+    allowed_origins: tuple[str, ...]
+    public_origin: str | None
+    handshake_timeout_ms: int
+    auto_approve_local: bool
+    limits: PairingLimits
+
+
+def derive(config: Config, secrets: SharedSecrets, env: Mapping[str, str]) -> Settings:
+    """Return the settings of a configuration that was validated when it was loaded."""
+    gateway = config.gateway
+    said = env.get(HANDSHAKE_TIMEOUT_VARIABLE, "")
+    timeout_ms = int(said) if said.isdigit() and int(said) > 0 else gateway.handshake_timeout_ms
+    return Settings(
+        secrets=secrets,
+        trusted=tuple(gateway.trusted_proxies),
+        allow_real_ip=gateway.allow_real_ip_fallback,
+        allowed_origins=tuple(gateway.control_ui.allowed_origins),
+        public_origin=gateway.public_origin,
+        handshake_timeout_ms=timeout_ms,
+        auto_approve_local=gateway.pairing.auto_approve_local,
+        limits=PairingLimits(
+            ttl_ms=gateway.pairing.request_ttl_ms, max_pending=gateway.pairing.max_pending
+        ),
+    )
+
+
+def machine_names() -> frozenset[str]:
+    """Return this machine's own names, lower case, without a trailing dot."""
+    names = {socket.gethostname(), os.uname().nodename}
+    return frozenset(name.lower().rstrip(".") for name in names if name)
+
+
+def command_words(started_as: str, env: Mapping[str, str]) -> CommandWords:
+    """Return how a command for this gateway is typed on its machine.
+
+    Args:
+        started_as: The path of the running program (``sys.argv[0]``).
+    """
+    prefix = env.get("OPENCLAW_REMEDY_PREFIX", "").strip()
+    if prefix:
+        return CommandWords(local=f"{prefix} openclaw", in_container=True)
+    name = socket.gethostname()
+    if len(name) == 12 and all(letter in "0123456789abcdef" for letter in name):
+        # How a container engine names a container nobody named.
+        return CommandWords(local=f"docker exec {name} openclaw", in_container=True)
+    found = shutil.which("openclaw", path=env.get("PATH"))
+    if found and os.path.realpath(found) == os.path.realpath(started_as):
+        return CommandWords()
+    path = Path(started_as)
+    if path.name == "openclaw" and path.exists():
+        return CommandWords(local=str(path.absolute()))
+    return CommandWords()
+
+
+def secrets_of(mode: str, *, token: str | None, password: str | None) -> SharedSecrets:
+    """Return the shared secret of an authentication mode that this gateway serves."""
+    chosen = AuthMode(mode)
+    secret = {AuthMode.TOKEN: token, AuthMode.PASSWORD: password, AuthMode.NONE: None}[chosen]
+    return SharedSecrets(chosen, secret)

@@ -1,0 +1,1 @@
+"""The configuration: one model, loaded strictly, edited faithfully."""

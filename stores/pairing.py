@@ -1,0 +1,369 @@
+"""Pairing transitions: a device book in, a new book and what it means out; no clock, no file.
+
+The gateway and the offline command line approve through these very functions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import TypeVar
+
+import attrs
+
+from stores.authority import check_may_decide, check_may_grant
+from stores.errors import (
+    BlockedDeviceError,
+    NotAllowedError,
+    TooManyPendingError,
+    UnknownRequestError,
+)
+from stores.records import (
+    AuditEntry,
+    DeviceBook,
+    DeviceNote,
+    DeviceToken,
+    PairedDevice,
+    PendingRequest,
+    Role,
+)
+from stores.request_id import plain_id, request_code
+from stores.scopes import covers, union
+from stores.transition import Caller, Change, Rules, Wish
+
+T = TypeVar("T")
+
+#: A request that keeps knocking is written again only after this share of its life.
+REFRESH_SHARE = 10
+
+
+def find_pending(book: DeviceBook, reference: str) -> PendingRequest:
+    """Return the pending request that an id in any spelling, or a device id, means.
+
+    Raises:
+        UnknownRequestError: none answers to it, or the device has several.
+    """
+    wanted = plain_id(reference)
+    by_id = [item for item in book.pending.values() if plain_id(item.request_id) == wanted]
+    of_device = [item for item in book.pending.values() if item.device_id.upper() == wanted]
+    found = by_id or of_device
+    if len(found) == 1:
+        return found[0]
+    if found:
+        ids = ", ".join(item.request_id for item in found)
+        raise UnknownRequestError(
+            f"that device has {len(found)} pending requests ({ids})",
+            remedy="name one of them: `openclaw devices approve <request id>`",
+            wire_message="unknown requestId",
+        )
+    raise UnknownRequestError(
+        f"no pending request has the id {reference.strip()!r}",
+        remedy="it may have expired or changed: let the device try again, then see `openclaw devices list`",
+        wire_message="unknown requestId",
+    )
+
+
+def expired(item: PendingRequest, *, now_ms: int, ttl_ms: int) -> bool:
+    """Tell whether a pending request's life is over."""
+    return now_ms - item.ts >= ttl_ms
+
+
+def covered(book: DeviceBook, item: PendingRequest) -> bool:
+    """Tell whether the paired record already gives all that a pending request asks for."""
+    device = book.paired.get(item.device_id)
+    if device is None or not set(item.asked_roles) <= set(device.live_roles):
+        return False
+    same = _same_identity(device, item.platform, item.device_family)
+    return same and covers(device.baseline, item.scopes)
+
+
+def heal(book: DeviceBook) -> DeviceBook:
+    """Drop what no longer has a sense: covered requests, upgrades of gone devices, blocked ids."""
+    stale = [
+        key
+        for key, item in book.pending.items()
+        if covered(book, item)
+        or (item.is_repair and item.device_id not in book.paired)
+        or book.blocked(item.device_id)
+    ]
+    return attrs.evolve(book, pending=_without(book.pending, *stale)) if stale else book
+
+
+def drop_expired(book: DeviceBook, rules: Rules) -> Change[tuple[PendingRequest, ...]]:
+    """Forget the pending requests nobody decided in time; answer with them."""
+    gone = tuple(
+        item
+        for item in book.pending.values()
+        if expired(item, now_ms=rules.now_ms, ttl_ms=rules.ttl_ms)
+    )
+    if not gone:
+        return Change(book, ())
+    audit = tuple(_entry("device.expired", item, Caller("task")) for item in gone)
+    left = {key: item for key, item in book.pending.items() if item not in gone}
+    return Change(attrs.evolve(book, pending=left), gone, audit)
+
+
+def waiting_request(book: DeviceBook, wish: Wish) -> PendingRequest | None:
+    """Return the pending request of the same device that already asks for all of ``wish``."""
+    for item in reversed(book.pending_of(wish.device_id)):
+        same = (item.platform, item.device_family) == (wish.platform, wish.device_family)
+        if same and wish.role in item.asked_roles and covers(item.scopes, wish.scopes):
+            return item
+    return None
+
+
+def needs_refresh(item: PendingRequest, rules: Rules) -> bool:
+    """Tell whether a repeated knock is worth a write: most of a storm of retries is not."""
+    return rules.now_ms - item.ts >= rules.ttl_ms // REFRESH_SHARE
+
+
+def request(book: DeviceBook, rules: Rules, *, wish: Wish) -> Change[PendingRequest]:
+    """Record that a device asks to pair, or refresh or supersede what it asked before.
+
+    A refresh keeps the id and moves ``ts``; a wider or different wish supersedes the old one
+    with the union of roles and scopes.
+
+    Raises:
+        BlockedDeviceError: the device id gets no record.
+        TooManyPendingError: the list is full, in all or for that address.
+    """
+    if book.blocked(wish.device_id):
+        raise BlockedDeviceError(
+            f"device {wish.device_id} is blocked",
+            remedy=f"let it ask again with `openclaw devices unblock {wish.device_id}`",
+            wire_message="pairing required",
+        )
+    current = waiting_request(book, wish)
+    if current is not None:
+        refreshed = attrs.evolve(current, ts=rules.now_ms, remote_ip=wish.remote_ip, why=wish.why)
+        pending = {**book.pending, current.request_id: refreshed}
+        return Change(attrs.evolve(book, pending=pending), refreshed)
+    own = book.pending_of(wish.device_id)
+    others = _without(book.pending, *(item.request_id for item in own))
+    if not own:
+        _check_room(others, wish, rules)
+    item = _new_request(book, rules, wish, own, others)
+    entry = _entry("device.requested", item, Caller("self", device_id=wish.device_id))
+    return Change(
+        attrs.evolve(book, pending={**others, item.request_id: item}),
+        item,
+        (attrs.evolve(entry, origin=wish.origin),),
+    )
+
+
+def _check_room(others: Mapping[str, PendingRequest], wish: Wish, rules: Rules) -> None:
+    from_there = sum(item.remote_ip == wish.remote_ip for item in others.values())
+    if len(others) >= rules.max_pending or from_there >= rules.max_per_address:
+        raise TooManyPendingError(
+            "too many devices wait for approval already",
+            remedy="decide or reject some: `openclaw devices list`",
+            wire_message="pairing required",
+        )
+
+
+def _new_request(
+    book: DeviceBook,
+    rules: Rules,
+    wish: Wish,
+    own: tuple[PendingRequest, ...],
+    others: Mapping[str, PendingRequest],
+) -> PendingRequest:
+    roles = union(*(item.asked_roles for item in own), (wish.role,))
+    scopes = union(*(item.scopes for item in own), wish.scopes)
+    first_seen = [item.first_seen_at_ms or item.ts for item in own]
+    return PendingRequest(
+        request_id=request_code(
+            rules.store_key,
+            device_id=wish.device_id,
+            roles=roles,
+            scopes=scopes,
+            platform=wish.platform,
+            device_family=wish.device_family,
+            taken=others.__contains__,
+        ),
+        device_id=wish.device_id,
+        public_key=wish.public_key,
+        display_name=wish.display_name,
+        platform=wish.platform,
+        device_family=wish.device_family,
+        client_id=wish.client_id,
+        client_mode=wish.client_mode,
+        role=wish.role,
+        roles=roles,
+        scopes=scopes,
+        remote_ip=wish.remote_ip,
+        is_repair=wish.device_id in book.paired,
+        ts=rules.now_ms,
+        first_seen_at_ms=min([*first_seen, rules.now_ms]),
+        why=wish.why,
+    )
+
+
+def approve(
+    book: DeviceBook, rules: Rules, *, reference: str, caller: Caller
+) -> Change[tuple[PendingRequest, PairedDevice]]:
+    """Pair the device of a pending request: what it has stays, what it asked for is added.
+
+    A live token is kept and widened; a missing or revoked one is issued anew.
+
+    Raises:
+        UnknownRequestError: nothing pending answers to ``reference``.
+        NotAllowedError: the caller may not grant that.
+    """
+    item = find_pending(book, reference)
+    check_may_decide(caller, item)
+    check_may_grant(caller, book.paired.get(item.device_id), item)
+    device = _paired(book.paired.get(item.device_id), item, rules)
+    entry = _entry("device.approved", item, caller)
+    note = _approval_note(book.notes.get(item.device_id), caller, via="owner")
+    after = DeviceBook(
+        pending=_without(
+            book.pending, *(own.request_id for own in book.pending_of(item.device_id))
+        ),
+        paired={**book.paired, device.device_id: device},
+        notes={**book.notes, device.device_id: note},
+    )
+    return Change(after, (item, device), (entry,))
+
+
+def reject(
+    book: DeviceBook, rules: Rules, *, reference: str, caller: Caller
+) -> Change[PendingRequest]:
+    """Forget a pending request without pairing its device.
+
+    Raises:
+        UnknownRequestError: nothing pending answers to ``reference``.
+        NotAllowedError: the caller may not decide that request.
+    """
+    item = find_pending(book, reference)
+    check_may_decide(caller, item)
+    left = _without(book.pending, item.request_id)
+    entry = _entry("device.rejected", item, caller)
+    return Change(attrs.evolve(book, pending=left), item, (entry,))
+
+
+def admit(
+    book: DeviceBook, rules: Rules, *, wish: Wish, caller: Caller, via: str
+) -> Change[tuple[PendingRequest, PairedDevice]]:
+    """Pair or upgrade a device in one step, without a pending request: policy decided already.
+
+    Its own pending requests are resolved by it. A revoked role is never given back this way.
+
+    Raises:
+        BlockedDeviceError: the device id gets no record.
+        NotAllowedError: the role was revoked.
+    """
+    if book.blocked(wish.device_id):
+        raise BlockedDeviceError(
+            f"device {wish.device_id} is blocked", wire_message="pairing required"
+        )
+    known = book.paired.get(wish.device_id)
+    if known is not None and known.revoked(wish.role):
+        raise NotAllowedError(
+            f"the {wish.role} token of device {wish.device_id} was revoked",
+            wire_message="pairing required",
+        )
+    own = book.pending_of(wish.device_id)
+    item = _new_request(book, rules, wish, (), _without(book.pending, *(r.request_id for r in own)))
+    device = _paired(known, item, rules)
+    entry = attrs.evolve(_entry("device.approved", item, caller), origin=wish.origin)
+    note = _approval_note(book.notes.get(wish.device_id), caller, via=via)
+    after = DeviceBook(
+        pending=_without(book.pending, *(waiting.request_id for waiting in own)),
+        paired={**book.paired, device.device_id: device},
+        notes={**book.notes, device.device_id: note},
+    )
+    return Change(after, (item, device), (entry,))
+
+
+def seen(
+    book: DeviceBook, rules: Rules, *, contacts: Mapping[tuple[str, str], int]
+) -> Change[None]:
+    """Write down when devices were last here: ``contacts`` maps (device id, role) to epoch ms."""
+    paired = dict(book.paired)
+    for (device_id, role), at_ms in contacts.items():
+        device = paired.get(device_id)
+        if device is None:
+            continue
+        tokens = dict(device.tokens)
+        if role in tokens:
+            tokens[role] = attrs.evolve(tokens[role], last_used_at_ms=at_ms)
+        paired[device_id] = attrs.evolve(
+            device, tokens=tokens, last_seen_at_ms=at_ms, last_seen_reason="connect"
+        )
+    return Change(attrs.evolve(book, paired=paired), None)
+
+
+def _paired(known: PairedDevice | None, item: PendingRequest, rules: Rules) -> PairedDevice:
+    """Return the record that a decided request leaves: the union of what was and what is asked."""
+    live = known.live_roles if known else ()
+    roles = union(live, item.asked_roles)
+    scopes = union(known.baseline if known and live else (), item.scopes)
+    tokens = dict(known.tokens) if known else {}
+    for role in item.asked_roles:
+        had = known.granted_scopes(role) if known else ()
+        given = tuple(sorted(union(had, item.scopes))) if role == Role.OPERATOR else ()
+        tokens[role] = _token(tokens.get(role), role, given, rules)
+    return PairedDevice(
+        device_id=item.device_id,
+        public_key=item.public_key,
+        display_name=item.display_name or (known.display_name if known else None),
+        platform=item.platform or (known.platform if known else None),
+        device_family=item.device_family or (known.device_family if known else None),
+        client_id=item.client_id,
+        client_mode=item.client_mode,
+        role=item.role or (item.asked_roles[0] if item.asked_roles else None),
+        roles=roles,
+        scopes=scopes,
+        approved_scopes=scopes,
+        remote_ip=item.remote_ip,
+        tokens=tokens,
+        created_at_ms=known.created_at_ms if known else rules.now_ms,
+        approved_at_ms=rules.now_ms,
+        last_seen_at_ms=known.last_seen_at_ms if known else None,
+        last_seen_reason=known.last_seen_reason if known else None,
+        extra=known.extra if known else {},
+    )
+
+
+def _token(
+    old: DeviceToken | None, role: str, scopes: tuple[str, ...], rules: Rules
+) -> DeviceToken:
+    if old is not None and old.live:
+        return attrs.evolve(old, scopes=scopes)
+    return DeviceToken(
+        token=rules.new_token(),
+        role=role,
+        scopes=scopes,
+        created_at_ms=old.created_at_ms if old else rules.now_ms,
+        rotated_at_ms=rules.now_ms if old else None,
+        previous_token_sha256=hashlib.sha256(old.token.encode()).hexdigest() if old else None,
+    )
+
+
+def _approval_note(note: DeviceNote | None, caller: Caller, *, via: str) -> DeviceNote:
+    by = caller.device_id or caller.rule or (None if caller.uid is None else f"uid {caller.uid}")
+    return attrs.evolve(note or DeviceNote(), approved_via=via, approved_by=by)
+
+
+def _same_identity(device: PairedDevice, platform: str | None, family: str | None) -> bool:
+    pins = ((device.platform, platform), (device.device_family, family))
+    return all(
+        not pin or not now or pin.strip().lower() == now.strip().lower() for pin, now in pins
+    )
+
+
+def _without(records: Mapping[str, T], *keys: str) -> dict[str, T]:
+    return {key: record for key, record in records.items() if key not in keys}
+
+
+def _entry(event: str, item: PendingRequest, caller: Caller) -> AuditEntry:
+    return AuditEntry(
+        event=event,
+        device_id=item.device_id,
+        by=caller.described(),
+        request_id=item.request_id,
+        role=item.role,
+        scopes=item.scopes,
+        origin={"client": item.remote_ip} if item.remote_ip else None,
+    )

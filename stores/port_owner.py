@@ -1,0 +1,77 @@
+"""Who holds a TCP port on this machine, read from /proc; other users' processes too, by uid."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+from pathlib import Path
+
+from attrs import frozen
+
+_LISTEN = "0A"
+
+
+@frozen
+class PortOwner:
+    """The holder of a listening port; ``pid`` and ``command`` only where we may look."""
+
+    uid: int
+    pid: int | None = None
+    command: str | None = None
+
+    def in_words(self) -> str:
+        """Return one clause that names the holder."""
+        try:
+            user = pwd.getpwuid(self.uid).pw_name
+        except KeyError:
+            user = f"uid {self.uid}"
+        if self.pid is None:
+            return f"a process of user {user}"
+        return f"process {self.pid} of user {user} ({self.command or '?'})"
+
+
+def port_owner(port: int) -> PortOwner | None:
+    """Return who listens on a TCP port, or None if nobody does or the kernel does not tell."""
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            lines = Path(table).read_text().splitlines()[1:]
+        except OSError:
+            continue
+        for line in lines:
+            parts = line.split()
+            if parts[3] == _LISTEN and int(parts[1].rpartition(":")[2], 16) == port:
+                pid = _pid_of_socket(parts[9])
+                return PortOwner(int(parts[7]), pid, None if pid is None else command_of(pid))
+    return None
+
+
+def _pid_of_socket(inode: str) -> int | None:
+    wanted = f"socket:[{inode}]"
+    for entry in os.scandir("/proc"):
+        if not entry.name.isdigit():
+            continue
+        with contextlib.suppress(OSError):
+            for handle in os.scandir(f"/proc/{entry.name}/fd"):
+                with contextlib.suppress(OSError):
+                    if os.readlink(handle.path) == wanted:
+                        return int(entry.name)
+    return None
+
+
+def command_of(pid: int) -> str | None:
+    """Return a process's command line on one line, at most 120 characters."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return None
+    text = b" ".join(words).decode(errors="replace").strip()
+    return "".join(char if char.isprintable() else "?" for char in text)[:120] or None
+
+
+def start_time_of(pid: int) -> int | None:
+    """Return when a process started, in kernel clock ticks: tells a reused pid from the old one."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    except (OSError, ValueError, IndexError):
+        return None

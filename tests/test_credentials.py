@@ -1,0 +1,419 @@
+"""The one resolver: same order on both sides, every source named, nothing sent elsewhere."""
+
+from pathlib import Path
+
+import pytest
+
+from stores.config.load import interpret
+from stores.config.model import AuthMode
+from stores.credentials import (
+    AuthFlags,
+    CredentialsRequiredError,
+    refuse_without_credentials,
+    resolve_client_credentials,
+    resolve_gateway_auth,
+)
+from stores.errors import ConfigError, UsageError
+from stores.target import resolve_target
+
+PATH = Path("/home/u/.openclaw/openclaw.json")
+TOKEN = {"OPENCLAW_GATEWAY_TOKEN": "env-t"}
+PASSWORD = {"OPENCLAW_GATEWAY_PASSWORD": "env-p"}
+CONFIG_TOKEN = '{gateway: {auth: {token: "cfg-t"}}}'
+REMOTE = '{gateway: {mode: "remote", auth: {token: "cfg-t"}, remote: {url: "wss://r:1", %s}}}'
+
+
+def config(text="{}", path=PATH):
+    return interpret(path, text, {})
+
+
+def client(text, env, flags=None, url=None):
+    loaded = config(text)
+    target = resolve_target(loaded, env, url=url)
+    return resolve_client_credentials(loaded, env, target, flags or AuthFlags())
+
+
+@pytest.mark.parametrize(
+    ("text", "env", "flags", "mode", "value", "source"),
+    [
+        pytest.param("{}", {}, {}, "token", None, None, id="nothing"),
+        pytest.param(
+            CONFIG_TOKEN, {}, {}, "token", "cfg-t", f"gateway.auth.token in {PATH}", id="config"
+        ),
+        pytest.param("{}", TOKEN, {}, "token", "env-t", "env OPENCLAW_GATEWAY_TOKEN", id="env"),
+        pytest.param(
+            CONFIG_TOKEN,
+            TOKEN,
+            {},
+            "token",
+            "cfg-t",
+            f"gateway.auth.token in {PATH}",
+            id="config-wins",
+        ),
+        pytest.param(CONFIG_TOKEN, TOKEN, {"token": "f"}, "token", "f", "--token", id="flag-wins"),
+        pytest.param(
+            '{gateway: {auth: {password: "cfg-p"}}}',
+            {},
+            {},
+            "password",
+            "cfg-p",
+            f"gateway.auth.password in {PATH}",
+            id="password",
+        ),
+        pytest.param(
+            "{}",
+            TOKEN | PASSWORD,
+            {},
+            "password",
+            "env-p",
+            "env OPENCLAW_GATEWAY_PASSWORD",
+            id="env-both",
+        ),
+        pytest.param(
+            CONFIG_TOKEN,
+            PASSWORD,
+            {},
+            "token",
+            "cfg-t",
+            f"gateway.auth.token in {PATH}",
+            id="config-kind",
+        ),
+        pytest.param("{}", TOKEN, {"password": "f"}, "password", "f", "--password", id="flag-kind"),
+        pytest.param(
+            '{gateway: {auth: {mode: "token"}}}',
+            PASSWORD,
+            {},
+            "token",
+            None,
+            None,
+            id="mode-of-config",
+        ),
+        pytest.param(
+            '{gateway: {auth: {mode: "token", token: "a", password: "b"}}}',
+            {},
+            {"mode": AuthMode.PASSWORD},
+            "password",
+            "b",
+            f"gateway.auth.password in {PATH}",
+            id="mode-of-flag",
+        ),
+        pytest.param(
+            '{gateway: {auth: {mode: "none", token: "a"}}}',
+            TOKEN,
+            {},
+            "none",
+            None,
+            None,
+            id="none",
+        ),
+        pytest.param(
+            "{}", {"OPENCLAW_GATEWAY_TOKEN": "  "}, {}, "token", None, None, id="blank-env"
+        ),
+        pytest.param(
+            "{}",
+            {"OPENCLAW_GATEWAY_TOKEN": " t\n"},
+            {},
+            "token",
+            "t",
+            "env OPENCLAW_GATEWAY_TOKEN",
+            id="trimmed-env",
+        ),
+    ],
+)
+def test_the_gateway_asks_for_the_first_secret_in_order(text, env, flags, mode, value, source):
+    auth = resolve_gateway_auth(config(text), env, AuthFlags(**flags))
+
+    assert auth.mode == mode
+    assert (auth.secret and auth.secret.value, auth.secret and auth.secret.source) == (
+        value,
+        source,
+    )
+    if mode != "token":
+        assert auth.token is None
+    if mode != "password":
+        assert auth.password is None
+
+
+@pytest.mark.parametrize(
+    ("text", "env", "losing"),
+    [
+        pytest.param(
+            CONFIG_TOKEN, TOKEN, ["TOKEN is set but not used: gateway.auth.token in"], id="loses"
+        ),
+        pytest.param('{gateway: {auth: {token: "env-t"}}}', TOKEN, [], id="says-the-same"),
+        pytest.param(
+            CONFIG_TOKEN, PASSWORD, ["PASSWORD is set but not used: the auth mode"], id="kind"
+        ),
+        pytest.param(
+            '{gateway: {auth: {mode: "none"}}}',
+            TOKEN | PASSWORD,
+            ["TOKEN is set but not used: the auth mode is none (gateway.auth.mode in", "PASSWORD"],
+            id="none",
+        ),
+        pytest.param("{}", TOKEN, [], id="wins"),
+    ],
+)
+def test_a_variable_that_does_not_count_is_named(text, env, losing):
+    found = resolve_gateway_auth(config(text), env).losing
+
+    assert len(found) == len(losing)
+    assert all(part in sentence for part, sentence in zip(losing, found, strict=True))
+    assert not any("env-" in sentence for sentence in found)
+
+
+def test_the_mode_says_why_it_is_the_mode():
+    assert resolve_gateway_auth(config(), {}).mode_source == "the default"
+    assert "env OPENCLAW_GATEWAY_TOKEN" in resolve_gateway_auth(config(), TOKEN).mode_source
+    flags = AuthFlags(mode=AuthMode.NONE)
+    assert resolve_gateway_auth(config(), {}, flags).mode_source == "--auth"
+
+
+def test_a_secret_on_the_command_line_is_warned_about():
+    auth = resolve_gateway_auth(config(), {}, AuthFlags(token="s3cret"))
+
+    assert "--token-file" in auth.warnings[0]
+    assert "s3cret" not in repr(auth) + auth.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "flags", "problem"),
+    [
+        pytest.param("{}", {"token": "a", "password": "b"}, "both given", id="both"),
+        pytest.param("{}", {"token": " "}, "--token is empty", id="empty"),
+        pytest.param(
+            '{gateway: {auth: {mode: "password"}}}',
+            {"token": "a"},
+            "--token has no effect",
+            id="kind",
+        ),
+        pytest.param(
+            '{gateway: {auth: {mode: "none"}}}', {"token": "a"}, "auth mode is none", id="none"
+        ),
+        pytest.param(
+            "{}",
+            {"mode": AuthMode.TOKEN, "password_file": Path("/x")},
+            "--password-file /x",
+            id="file",
+        ),
+    ],
+)
+def test_flags_that_contradict_are_refused(text, flags, problem):
+    with pytest.raises(UsageError, match=problem):
+        resolve_gateway_auth(config(text), {}, AuthFlags(**flags))
+
+
+# --- secrets in files ------------------------------------------------------------------------
+
+
+def test_a_file_of_a_flag_beats_the_value(tmp_path):
+    (tmp_path / "t").write_text("from-file\n")
+    flags = AuthFlags(token="value", token_file=tmp_path / "t")
+
+    auth = resolve_gateway_auth(config(), {}, flags)
+
+    assert (auth.token.value, auth.token.source) == ("from-file", f"--token-file {tmp_path}/t")
+
+
+@pytest.mark.parametrize("kind", ["token", "password"])
+def test_a_file_of_the_configuration_is_relative_to_it(tmp_path, kind):
+    (tmp_path / "secret").write_text("  from-file \r\n")
+    loaded = config(f'{{gateway: {{auth: {{{kind}File: "secret"}}}}}}', tmp_path / "openclaw.json")
+
+    secret = resolve_gateway_auth(loaded, TOKEN).secret
+
+    assert (secret.value, secret.kind) == ("from-file", kind)
+    assert secret.source == f"gateway.auth.{kind}File in {tmp_path}/openclaw.json"
+
+
+def test_a_file_that_does_not_count_is_not_read():
+    loaded = config('{gateway: {auth: {mode: "token", token: "t", passwordFile: "/nowhere"}}}')
+
+    assert resolve_gateway_auth(loaded, {}).token.value == "t"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\n \n", b"a\nb", b"\xff", b"x" * 20_000, b"a\x00b"],
+    ids=["empty", "blank", "two-lines", "bytes", "long", "control"],
+)
+def test_a_file_that_holds_no_secret_is_refused(tmp_path, content):
+    (tmp_path / "t").write_bytes(content)
+
+    with pytest.raises(UsageError, match="does not hold a token on one line"):
+        resolve_gateway_auth(config(), {}, AuthFlags(token_file=tmp_path / "t"))
+
+
+def test_a_file_that_is_missing_is_refused_by_the_side_that_named_it(tmp_path):
+    loaded = config('{gateway: {auth: {tokenFile: "/nowhere/t"}}}')
+
+    with pytest.raises(ConfigError, match=r"gateway.auth.tokenFile in .*: cannot read /nowhere/t"):
+        resolve_gateway_auth(loaded, {})
+    with pytest.raises(UsageError, match="--token-file /nowhere/t: cannot read"):
+        resolve_gateway_auth(config(), {}, AuthFlags(token_file=Path("/nowhere/t")))
+
+
+# --- the other side --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("env", [{}, TOKEN, PASSWORD, TOKEN | PASSWORD])
+@pytest.mark.parametrize(
+    "text",
+    ["{}", CONFIG_TOKEN, '{gateway: {auth: {password: "p"}}}', '{gateway: {auth: {mode: "none"}}}'],
+)
+def test_both_sides_of_one_machine_agree(text, env):
+    auth = resolve_gateway_auth(config(text), env)
+
+    found = client(text, env)
+
+    assert (found.token, found.password, found.losing) == (auth.token, auth.password, auth.losing)
+    assert found.needed == (auth.mode in ("token", "password"))
+
+
+@pytest.mark.parametrize(
+    ("text", "env", "flags", "url", "source"),
+    [
+        pytest.param(CONFIG_TOKEN, TOKEN, {"token": "f"}, None, "--token", id="flag"),
+        pytest.param(
+            '{gateway: {auth: {mode: "password", password: "p"}}}',
+            {},
+            {"token": "f"},
+            None,
+            "--token",
+            id="flag-of-another-kind",
+        ),
+        pytest.param(CONFIG_TOKEN, TOKEN, {}, "wss://other:1", None, id="url-keeps-nothing"),
+        pytest.param(
+            CONFIG_TOKEN, TOKEN, {"token": "f"}, "wss://other:1", "--token", id="url-and-flag"
+        ),
+        pytest.param(
+            CONFIG_TOKEN,
+            {},
+            {},
+            "ws://localhost:18789/",
+            "gateway.auth.token in",
+            id="url-is-default",
+        ),
+        pytest.param(
+            CONFIG_TOKEN,
+            {"OPENCLAW_GATEWAY_URL": "wss://other:1"},
+            {},
+            None,
+            None,
+            id="env-url-keeps-no-config",
+        ),
+        pytest.param(
+            CONFIG_TOKEN,
+            {"OPENCLAW_GATEWAY_URL": "wss://other:1", **TOKEN},
+            {},
+            None,
+            "env OPENCLAW_GATEWAY_TOKEN",
+            id="env-url-env-token",
+        ),
+        pytest.param(
+            CONFIG_TOKEN,
+            {"OPENCLAW_GATEWAY_URL": "http://127.0.0.1:18789", **TOKEN},
+            {},
+            None,
+            "gateway.auth.token in",
+            id="env-url-is-default",
+        ),
+        pytest.param(
+            CONFIG_TOKEN,
+            {"OPENCLAW_GATEWAY_URL": "wss://other:1", **TOKEN},
+            {},
+            "wss://other:1",
+            "env OPENCLAW_GATEWAY_TOKEN",
+            id="url-is-env-url",
+        ),
+        pytest.param(
+            REMOTE % 'token: "r"', TOKEN, {}, None, "gateway.remote.token in", id="remote"
+        ),
+        pytest.param(
+            REMOTE % 'password: "r"',
+            {},
+            {},
+            None,
+            "gateway.remote.password in",
+            id="remote-password",
+        ),
+        pytest.param(REMOTE % "", TOKEN, {}, None, "env OPENCLAW_GATEWAY_TOKEN", id="remote-env"),
+        pytest.param(REMOTE % "", {}, {}, None, None, id="remote-never-local"),
+        pytest.param(
+            REMOTE % 'token: "r"', {}, {}, "ws://127.0.0.1:18789", None, id="remote-to-local"
+        ),
+        pytest.param(
+            REMOTE % 'token: "r"',
+            {},
+            {},
+            "https://r:1",
+            "gateway.remote.token in",
+            id="url-is-remote",
+        ),
+    ],
+)
+def test_a_secret_goes_only_where_it_is_meant_to(text, env, flags, url, source):
+    found = client(text, env, AuthFlags(**flags), url)
+
+    assert (found.source or "").startswith(source or "")
+    assert (found.source is None) == (source is None)
+
+
+def test_token_and_password_for_a_remote_gateway_are_both_presented():
+    found = client(REMOTE % 'token: "t", password: "p"', {})
+
+    assert (found.token.value, found.password.value) == ("t", "p")
+
+
+def test_a_variable_that_is_not_sent_is_named():
+    found = client(CONFIG_TOKEN, TOKEN, url="wss://other:1")
+
+    assert found.losing == ("env OPENCLAW_GATEWAY_TOKEN is set but not used: the target is --url",)
+
+
+# --- refused before dialling -----------------------------------------------------------------
+
+
+def dial(text, env, *, url=None, device_token=False):
+    loaded = config(text)
+    target = resolve_target(loaded, env, url=url)
+    found = resolve_client_credentials(loaded, env, target)
+    refuse_without_credentials(found, target, device_token=device_token)
+
+
+@pytest.mark.parametrize(
+    ("text", "env", "options"),
+    [
+        pytest.param(CONFIG_TOKEN, {}, {}, id="config"),
+        pytest.param("{}", TOKEN, {}, id="env"),
+        pytest.param("{}", {}, {"device_token": True}, id="device-token"),
+        pytest.param('{gateway: {auth: {mode: "none"}}}', {}, {}, id="none"),
+        pytest.param('{gateway: {auth: {mode: "trusted-proxy"}}}', {}, {}, id="proxy"),
+        pytest.param("{}", {}, {"url": "wss://o", "device_token": True}, id="remote-device-token"),
+    ],
+)
+def test_what_may_succeed_is_dialled(text, env, options):
+    dial(text, env, **options)
+
+
+@pytest.mark.parametrize(
+    ("text", "env", "url", "says"),
+    [
+        pytest.param(
+            "{}", {}, None, [f"gateway.auth.token in {PATH}", "--token", "env "], id="local"
+        ),
+        pytest.param(
+            CONFIG_TOKEN, TOKEN, "wss://o", ["secrets of this machine", "--url"], id="url"
+        ),
+        pytest.param(
+            '{gateway: {auth: {mode: "none"}}}', {}, "wss://o", ["wss://o"], id="url-never-assumes"
+        ),
+        pytest.param(REMOTE % "", {}, None, [f"gateway.remote.token in {PATH}"], id="remote"),
+    ],
+)
+def test_what_cannot_succeed_is_refused_with_the_places_looked_into(text, env, url, says):
+    with pytest.raises(CredentialsRequiredError) as caught:
+        dial(text, env, url=url)
+
+    assert all(part in caught.value.problem for part in says)
+    assert "--token-file" in caught.value.remedy
+    assert ("OPENCLAW_GATEWAY_URL" in caught.value.remedy) == (url is not None)
