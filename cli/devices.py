@@ -6,8 +6,9 @@ in the files it works on. A clear answer of the gateway is never second-guessed.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,8 +19,11 @@ from cli.failures import (
     GatewayUnreachableError,
 )
 from cli.output import in_words, json_text, note, printable, say, styled, table
-from cli.road import TIMEOUT_MS, URL_VARIABLE, TargetOptions, ask, find_road, place, target_options
+from cli.place import TIMEOUT_MS, URL_VARIABLE, TargetOptions, place, target_options
 from stores.errors import ConfigError, StoreError, UnknownRequestError, UsageError, UserFacingError
+
+if TYPE_CHECKING:
+    from cli.offline import Files
 
 #: What the WebSocket may take where the files can answer too, so that both fit in 2 s.
 SHORT_TIMEOUT_MS = 1_200
@@ -110,7 +114,7 @@ def _by_either_road(
     offline: bool,  # noqa: FBT001  # as click hands it over
     method: str,
     params: Mapping[str, Any],
-    in_files: Callable[[Any], dict[str, Any]],
+    in_files: Callable[[Files], dict[str, Any]],
 ) -> dict[str, Any]:
     """Return the answer of the gateway, or of the files, with ``source`` and ``store``."""
     if offline:
@@ -123,9 +127,8 @@ def _by_either_road(
     try:
         return _from_gateway(options, method, params)
     except _FallBack as fall_back:
-        note(f"note: {printable(fall_back.why)}")
         try:
-            return _from_files(in_files)
+            return _from_files(in_files, because=fall_back)
         except UnknownRequestError as error:
             if fall_back.asked:
                 raise _perhaps_done(error) from error
@@ -140,14 +143,17 @@ class _FallBack(Exception):  # noqa: N818  # no error yet: the files may still a
 
     def __init__(self, error: UserFacingError, *, asked: bool = False) -> None:
         super().__init__(error.problem)
-        self.why = error.problem
         self.error = error
         self.asked = asked
+        cause = error.cause if isinstance(error, CallError) else error
+        self.answered = isinstance(cause, GatewayRefusedError)
 
 
 def _from_gateway(
     options: TargetOptions, method: str, params: Mapping[str, Any]
 ) -> dict[str, Any]:
+    from cli.road import ask, find_road  # late: offline commands need neither
+
     here = place()
     named_elsewhere = options.url is not None or bool(here.env.get(URL_VARIABLE, "").strip())
     try:
@@ -180,11 +186,23 @@ def _store_of(hello: Mapping[str, Any], *, local: bool) -> dict[str, str]:
     return {"store": str(place().paths.devices_dir)} if local else {}
 
 
-def _from_files(in_files: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+def _from_files(
+    in_files: Callable[[Files], dict[str, Any]], *, because: _FallBack | None = None
+) -> dict[str, Any]:
     from cli.offline import open_files  # late: while the gateway answers, nobody opens the store
 
     files = open_files(place())
-    note(f"Working on the files in {printable(files.directory)}")
+    where = f"the local state in {files.directory}"
+    if because is None:
+        note(printable(f"Using {where}"))
+    else:
+        why = because.error.problem.partition("; looked for ")[0]
+        note(printable(f"{why}; using {where}"))
+        if because.answered and not files.ever_served:
+            note(
+                "warning: no gateway has run on these files, so the one that answered works on "
+                "others; choose its state with --profile or OPENCLAW_STATE_DIR"
+            )
     return in_files(files) | {"source": "files", "store": str(files.directory)}
 
 
@@ -247,8 +265,6 @@ def _show(answer: dict[str, Any], *, as_json: bool) -> None:
 
 
 def _head(text: str) -> None:
-    import sys
-
     say(styled(text, "bold", sys.stdout))
 
 

@@ -13,7 +13,7 @@ from attrs import evolve
 from cli.failures import CONFIGURATION
 from cli.health import health
 from cli.output import json_text, note, say
-from cli.road import TIMEOUT_MS, TargetOptions, ask, find_road, place, target_options
+from cli.place import TIMEOUT_MS, TargetOptions, place, target_options
 from stores.errors import ConfigError, UsageError
 
 #: Words of published command lines with nothing to do here, and why.
@@ -150,6 +150,8 @@ def call(*, options: TargetOptions, method: str, params: str, expect_final: bool
         raise UsageError(
             f"--params is not JSON ({error})", remedy="""write it like `--params '{"key": 1}'`"""
         ) from error
+    from cli.road import ask, find_road  # late: it loads the configuration's reader
+
     road = find_road(options)
     answer = ask(road, method, value, timeout_s=(options.timeout_ms or TIMEOUT_MS) / 1000)
     if not options.as_json:

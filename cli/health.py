@@ -5,13 +5,15 @@ from __future__ import annotations
 import click
 
 from cli.output import json_text, printable, say
-from cli.road import TIMEOUT_MS, TargetOptions, ask, find_road, target_options
+from cli.place import TIMEOUT_MS, TargetOptions, target_options
 
 
 @click.command("health")
 @target_options
 def health(*, options: TargetOptions) -> None:
     """Tell whether the gateway is well."""
+    from cli.road import ask, find_road  # late: it loads the configuration's reader
+
     road = find_road(options)
     answer = ask(road, "health", {}, timeout_s=(options.timeout_ms or TIMEOUT_MS) / 1000)
     if options.as_json:

@@ -109,7 +109,7 @@ def _set_colour(_: click.Context, __: click.Parameter, off: bool) -> None:  # no
 @click.pass_context
 def root(context: click.Context, *, dev: bool, profile: str | None) -> None:
     """Run and look after an OpenClaw gateway."""
-    from cli.road import Place  # late: `--version` needs none of it
+    from cli.place import Place  # late: `--version` needs none of it
 
     context.obj = here = Place(os.environ, profile, dev)
     _ = here.paths  # a name that cannot be a profile is refused before anything else happens

@@ -10,7 +10,7 @@ from typing import Any
 from attrs import frozen
 
 from cli.output import in_words, note
-from cli.road import Place
+from cli.place import Place
 from stores.devices import DeviceStore, PairingLimits
 from stores.errors import ConfigError, StoreError, UnknownRequestError
 from stores.listing import listing, paired_item
@@ -29,6 +29,12 @@ class Files:
     """The device store of this machine's gateway, opened by a command."""
 
     store: DeviceStore
+    lock_path: Path
+
+    @property
+    def ever_served(self) -> bool:
+        """Tell whether a gateway ever ran on this store; one that stops leaves its lock file."""
+        return self.lock_path.exists()
 
     @property
     def directory(self) -> Path:
@@ -99,11 +105,8 @@ class Files:
 
 def open_files(here: Place) -> Files:
     """Open the device store of this machine; nothing is written and nothing needs to exist."""
-    return Files(
-        DeviceStore(
-            here.paths.devices_dir, limits=PairingLimits(ttl_ms=_request_ttl_ms(here))
-        )
-    )
+    limits = PairingLimits(ttl_ms=_request_ttl_ms(here))
+    return Files(DeviceStore(here.paths.devices_dir, limits=limits), here.paths.lock_path)
 
 
 def _request_ttl_ms(here: Place) -> int:

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
-import shutil
 import sys
 from collections.abc import Sequence
 from typing import Any, TextIO
-
-from attrs import define
 
 #: A table is never drawn wider than this on anything but a terminal.
 PLAIN_COLUMNS = 80
@@ -20,11 +16,8 @@ CELL_CHARACTERS = 200
 
 _BOLD, _DIM, _RED, _RESET = "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[0m"
 _STYLES = {"bold": _BOLD, "dim": _DIM, "red": _RED}
-# JSON leaves these as they are, and a terminal obeys some of them.
-_UNSAFE_IN_JSON = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 
 
-@define
 class Colour:
     """Whether to colour, as the command line says; None leaves it to the terminal."""
 
@@ -66,7 +59,15 @@ def json_text(value: Any) -> str:
     import json  # late: most commands print none
 
     text = json.dumps(value, indent=2, ensure_ascii=False)
-    return _UNSAFE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    if text.isascii() and "\x7f" not in text:
+        return text
+    # JSON leaves these as they are, and a terminal obeys some of them
+    return "".join(c if c.isprintable() or c == "\n" else _escaped(c) for c in text)
+
+
+def _escaped(char: str) -> str:
+    units = char.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
 def styled(text: str, style: str, stream: TextIO) -> str:
@@ -104,6 +105,8 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def _columns() -> int:
+    import shutil  # late: only tables ask
+
     return max(40, shutil.get_terminal_size((PLAIN_COLUMNS, 24)).columns)
 
 

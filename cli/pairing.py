@@ -6,7 +6,7 @@ import click
 
 from cli.failures import FAILED
 from cli.output import note, say
-from cli.road import place
+from cli.place import place
 
 
 @click.group("pairing")

@@ -3,99 +3,28 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import time
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-import click
-from attrs import field, frozen
+from attrs import frozen
 
 from cli.failures import About, CallError, Failure, GatewayRefusedError, GatewayUnreachableError
 from cli.output import note
+from cli.place import Place, TargetOptions, place
+from stores.config.load import LoadedConfig, load_config
+from stores.credentials import (
+    AuthFlags,
+    ClientCredentials,
+    CredentialsRequiredError,
+    refuse_without_credentials,
+    resolve_client_credentials,
+)
 from stores.errors import StoreError, UserFacingError
-from stores.paths import Paths, resolve_paths
+from stores.identity import CachedToken, TokenCache, open_identity
+from stores.target import Target, refuse_plaintext, resolve_target
 
 if TYPE_CHECKING:
     from cli.client import Answer
-    from stores.config.load import LoadedConfig
-    from stores.credentials import ClientCredentials
-    from stores.target import Target
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-#: What published commands wait, ms.
-TIMEOUT_MS = 10_000
-URL_VARIABLE = "OPENCLAW_GATEWAY_URL"
-
-
-@frozen
-class Place:
-    """Where a command runs: its environment and the options in front of its name."""
-
-    env: Mapping[str, str]
-    profile: str | None = None
-    dev: bool = False
-
-    @property
-    def paths(self) -> Paths:
-        """Where the files of this machine's gateway are."""
-        return resolve_paths(self.env, profile=self.profile, dev=self.dev)
-
-
-def place() -> Place:
-    """Return the place of the running command."""
-    found = click.get_current_context().find_object(Place)
-    return found if found is not None else Place(os.environ)
-
-
-@frozen(kw_only=True)
-class TargetOptions:
-    """The words of a command that say which gateway, and with what secret."""
-
-    url: str | None = None
-    token: str | None = field(default=None, repr=False)
-    password: str | None = field(default=None, repr=False)
-    token_file: Path | None = None
-    password_file: Path | None = None
-    timeout_ms: int | None = None
-    as_json: bool = False
-
-
-_FILE = click.Path(path_type=Path)
-_OPTIONS = (
-    click.option("--json", "as_json", is_flag=True, help="Print JSON."),
-    click.option(
-        "--timeout",
-        "timeout_ms",
-        type=click.IntRange(1, 3_600_000),
-        metavar="MS",
-        help=f"Wait this long for the gateway, in ms ({TIMEOUT_MS}).",
-    ),
-    click.option("--password-file", type=_FILE, metavar="FILE", help="Read the password from FILE."),
-    click.option("--token-file", type=_FILE, metavar="FILE", help="Read the token from FILE."),
-    click.option("--password", metavar="TEXT", help="Password; visible to all users of the machine."),
-    click.option("--token", metavar="TEXT", help="Token; visible to all users of the machine."),
-    click.option("--url", metavar="URL", help="Gateway to call, instead of the configured one."),
-)
-
-
-def target_options(command: F) -> F:
-    """Give a command the options every call takes, as one argument ``options``."""
-
-    def gathered(*args: Any, **words: Any) -> Any:
-        names = ("url", "token", "password", "token_file", "password_file", "timeout_ms", "as_json")
-        options = TargetOptions(**{name: words.pop(name) for name in names})
-        return command(*args, options=options, **words)
-
-    wrapped: Any = gathered
-    wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
-    wrapped.__click_params__ = list(getattr(command, "__click_params__", ()))
-    for option in _OPTIONS:
-        wrapped = option(wrapped)
-    result: F = wrapped
-    return result
 
 
 @frozen(kw_only=True)
@@ -128,11 +57,6 @@ def find_road(options: TargetOptions) -> Road:
         UserFacingError: the configuration cannot be used, the words contradict each other, or
             the secret would cross a network in clear.
     """
-    # late, all of it: offline commands need neither configuration nor credentials
-    from stores.config.load import load_config
-    from stores.credentials import AuthFlags, resolve_client_credentials
-    from stores.target import refuse_plaintext, resolve_target
-
     here = place()
     paths = here.paths
     loaded = load_config(paths, here.env)
@@ -148,14 +72,13 @@ def find_road(options: TargetOptions) -> Road:
     credentials = resolve_client_credentials(loaded, here.env, target, flags)
     for warning in credentials.warnings:
         note(f"warning: {warning}")
-    road = Road(
+    return Road(
         place=here,
         loaded=loaded,
         target=refuse_plaintext(target),
         credentials=credentials,
         secret_by_flag=flags != AuthFlags(),
     )
-    return road
 
 
 def ask(road: Road, method: str, params: Any = None, *, timeout_s: float) -> Answer:
@@ -171,9 +94,7 @@ def ask(road: Road, method: str, params: Any = None, *, timeout_s: float) -> Ans
 
 
 def _ask(road: Road, method: str, params: Any, *, timeout_s: float) -> Answer:
-    from cli.client import ROLE, Presented, call  # late: see `find_road`
-    from stores.credentials import refuse_without_credentials
-    from stores.identity import CachedToken, TokenCache, open_identity
+    from cli.client import ROLE, Presented, call  # late: a road may be refused before it is used
 
     paths, now_ms = road.place.paths, time.time_ns() // 1_000_000
     identity = open_identity(paths.identity_dir, now_ms=now_ms)
@@ -220,6 +141,11 @@ def _own_token_may_do(error: GatewayRefusedError, road: Road) -> bool:
 
 def _with_remedy(error: UserFacingError, road: Road) -> UserFacingError:
     """Add what only this machine knows: how to start its gateway, and who else holds the port."""
+    if isinstance(error, CredentialsRequiredError) and road.target.is_local_default:
+        error.remedy = (
+            "start the gateway with `openclaw gateway run`, which makes a token, or give one with "
+            "`--token-file FILE`"
+        )
     if error.remedy is not None or not isinstance(error, GatewayUnreachableError):
         return error
     how = error.how

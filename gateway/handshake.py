@@ -163,7 +163,7 @@ def _locality(door: Door, visit: Visit, owner: int | None, *, asked: bool = Fals
 
 def decide(door: Door, visit: Visit, facts: Facts) -> tuple[Facts, AccessDecision]:
     """Return the verdict, with the kernel asked where it matters and the throttle charged."""
-    if facts.locality.local and _depends_on_locality(facts):
+    if facts.locality.local and _kernel_matters(facts):
         owner = peer_uid(visit.peer, visit.local)
         facts = evolve(facts, locality=_locality(door, visit, owner, asked=True))
     if isinstance(facts.proof, ProofFailure) or not facts.origin_verdict.allowed:
@@ -189,12 +189,16 @@ def decide(door: Door, visit: Visit, facts: Facts) -> tuple[Facts, AccessDecisio
     return facts, decide_access(facts)
 
 
-def _depends_on_locality(facts: Facts) -> bool:
-    """Tell whether being local earns anything here: silence, scopes, or freedom from the throttle."""
-    if isinstance(facts.credential, Rejected):
-        return facts.credential.wrong
+def _kernel_matters(facts: Facts) -> bool:
+    """Tell whether it matters that the peer is really ours: not for a plain known admission.
+
+    Being local earns silence, scopes, freedom from the throttle, and a refusal that tells more.
+    """
+    decision = decide_access(facts)
+    if not isinstance(decision, Admit) or decision.upgrade_pending:
+        return True
     remote = evolve(facts.locality, local=False, uid_confirmed=False)
-    return decide_access(facts) != decide_access(evolve(facts, locality=remote))
+    return decision != decide_access(evolve(facts, locality=remote))
 
 
 async def _act(

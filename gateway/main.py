@@ -201,7 +201,8 @@ def _settings(start: Start, loaded: LoadedConfig) -> Settings:
     return derive(loaded.config, mode, start.env)
 
 
-def _build(start: Start) -> tuple[Door, Reloader]:
+def build(start: Start) -> tuple[Door, Reloader]:
+    """Put a gateway together without starting it: what its tasks share, and its reloader."""
     settings = _settings(start, start.loaded)
     rate = start.loaded.config.gateway.auth.rate_limit
     store = DeviceStore(start.paths.devices_dir, via="ws", limits=settings.limits)
@@ -244,7 +245,7 @@ def _build(start: Start) -> tuple[Door, Reloader]:
 
 
 def _serve(start: Start, close_log: Callable[[], None]) -> int:
-    door, reloader = _build(start)
+    door, reloader = build(start)
 
     def end_now(number: int) -> None:
         logger.warning("second signal: ending at once")

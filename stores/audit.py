@@ -6,12 +6,14 @@ their order is the order of the decisions.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from stores.errors import StoreError
 from stores.files import append_line, stamp
 from stores.records import AuditEntry
 
@@ -40,28 +42,42 @@ def line_of(entry: AuditEntry, *, now_ms: int, via: str) -> dict[str, Any]:
     return {key: fact for key, fact in facts.items() if fact is not None}
 
 
-def append(trail: Path, entries: Iterable[AuditEntry], *, now_ms: int, via: str) -> None:
-    """Append one line per entry; the caller holds the store lock.
+def lines_of(entries: Iterable[AuditEntry], *, now_ms: int, via: str) -> bytes:
+    """Return one line of JSON per entry, as they go into the trail."""
+    import orjson  # late: reading a store writes no audit line
+
+    return b"".join(
+        orjson.dumps(line_of(entry, now_ms=now_ms, via=via)) + b"\n" for entry in entries
+    )
+
+
+def append(trail: Path, lines: bytes) -> None:
+    """Append whole lines, putting a full trail aside first; the caller holds the store lock.
+
+    Without lines it only makes sure that the trail can be written.
 
     Raises:
         StoreError: the trail cannot be written.
     """
-    import orjson  # late: reading a store writes no audit line
-
-    lines = b"".join(
-        orjson.dumps(line_of(entry, now_ms=now_ms, via=via)) + b"\n" for entry in entries
-    )
-    if not lines:
-        return
     present = stamp(trail)
-    if present is not None and present.size + len(lines) > ROTATE_AT_BYTES:
+    if lines and present is not None and present.size + len(lines) > ROTATE_AT_BYTES:
         _put_aside(trail)
     append_line(trail, lines)
 
 
 def _put_aside(trail: Path) -> None:
-    for number in range(KEPT - 1, 0, -1):
-        older = trail.with_name(f"{trail.name}.{number}")
-        if older.exists():
-            os.replace(older, trail.with_name(f"{trail.name}.{number + 1}"))
-    os.replace(trail, trail.with_name(f"{trail.name}.1"))
+    """Count every trail put aside one up; the oldest is overwritten by the one before it."""
+    try:
+        for number in range(KEPT - 1, 0, -1):
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(_aside(trail, number), _aside(trail, number + 1))
+        os.replace(trail, _aside(trail, 1))
+    except OSError as error:
+        raise StoreError(
+            f"cannot put the full audit trail {trail} aside: {error.strerror}",
+            remedy=f"check what is in its way: `ls -ld {trail}*`",
+        ) from error
+
+
+def _aside(trail: Path, number: int) -> Path:
+    return trail.with_name(f"{trail.name}.{number}")

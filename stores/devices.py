@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
-from attrs import define, evolve, field, frozen
+from attrs import define, field, frozen
 
 from stores import audit, pairing
 from stores.errors import StoreError, UserFacingError
@@ -32,6 +34,11 @@ class PairingLimits:
     ttl_ms: int = 300_000
     max_pending: int = 200
     max_per_address: int = 10
+
+
+_Held: TypeAlias = tuple[
+    Mapping[str, PendingRequest], Mapping[str, PairedDevice], Mapping[str, DeviceNote]
+]
 
 
 def new_device_token() -> str:
@@ -69,7 +76,8 @@ class DeviceStore:
         via: The road named in audit lines: ``ws`` for the gateway, ``files`` for a command.
 
     Locking: transitions hold ``store.lock``; readers take no lock and read *pending* first, so a
-    request in flight may show in both files, never in neither.
+    request in flight may show in both files, never in neither. Within the process one thread
+    waits for the lock at a time, and readers wait for a write, never for the lock.
     """
 
     directory: Path
@@ -78,9 +86,14 @@ class DeviceStore:
     lock_timeout_s: float = 5.0
     new_token: Callable[[], str] = new_device_token
     _book: DeviceBook = field(factory=DeviceBook)
+    _held: _Held | None = None
     _key: bytes | None = field(default=None, repr=False)
     _contacts: dict[tuple[str, str], int] = field(factory=dict)
+    _unlogged: bytes = b""
+    _trail_problem: tuple[StoreProblem, ...] = ()
+    _turn: threading.Lock = field(factory=threading.Lock)
     _mutex: threading.RLock = field(factory=threading.RLock)
+    _contacts_mutex: threading.Lock = field(factory=threading.Lock)
     _pending: RecordFile[PendingRequest] = field(init=False)
     _paired: RecordFile[PairedDevice] = field(init=False)
     _notes: RecordFile[DeviceNote] = field(init=False)
@@ -99,7 +112,12 @@ class DeviceStore:
     @property
     def problems(self) -> tuple[StoreProblem, ...]:
         """What is wrong with the files, as of the last look."""
-        return (*self._pending.problems, *self._paired.problems, *self._notes.problems)
+        return (
+            *self._pending.problems,
+            *self._paired.problems,
+            *self._notes.problems,
+            *self._trail_problem,
+        )
 
     @property
     def audit_trail(self) -> Path:
@@ -113,26 +131,34 @@ class DeviceStore:
             StoreError: a file exists and cannot be read.
         """
         with self._mutex:
-            moved = [self._pending.look(), self._paired.look(), self._notes.look()]
-            if any(moved):
-                self._book = pairing.heal(
-                    DeviceBook(self._pending.records, self._paired.records, self._notes.records)
-                )
-            return self._book
+            for file in (self._pending, self._paired, self._notes):
+                file.look()
+            return self._refreshed()
+
+    def _refreshed(self) -> DeviceBook:
+        """Return the book of the records in memory, the same one while they are the same."""
+        held = (self._pending.records, self._paired.records, self._notes.records)
+        if self._held is None or any(a is not b for a, b in zip(held, self._held, strict=True)):
+            self._held = held
+            self._book = pairing.heal(DeviceBook(*held))
+        return self._book
 
     def touch(self, device_id: str, role: str, *, at_ms: int) -> None:
-        """Remember that a device was here; written with the next transition or `flush`."""
-        self._contacts[(device_id, role)] = at_ms
+        """Remember that a device was here; written with the next transition or `flush`.
+
+        Blocks on nothing: an event loop may call it.
+        """
+        with self._contacts_mutex:
+            self._contacts[(device_id, role)] = at_ms
 
     def flush(self, *, now_ms: int) -> None:
         """Write down remembered contacts, if there are any, and forget expired requests."""
-        with self._mutex:
-            stale = any(
-                pairing.expired(item, now_ms=now_ms, ttl_ms=self.limits.ttl_ms)
-                for item in self._book.pending.values()
-            )
-            if self._contacts or stale:
-                self.apply((), now_ms=now_ms)
+        stale = any(
+            pairing.expired(item, now_ms=now_ms, ttl_ms=self.limits.ttl_ms)
+            for item in self._book.pending.values()
+        )
+        if self._contacts or stale or self._unlogged:
+            self.apply((), now_ms=now_ms)
 
     def apply(self, transitions: Sequence[Transition], *, now_ms: int) -> list[Any]:
         """Make transitions durable, all under one lock and with one replace a file.
@@ -145,29 +171,28 @@ class DeviceStore:
             LockTimeoutError: another process kept the lock; nothing changed.
             StoreError: the files cannot be read or written; nothing is admitted on such a book.
         """
-        with self._mutex, locked(self.directory / "store.lock", timeout_s=self.lock_timeout_s):
-            before = self.read()
-            rules = self._rules(now_ms)
-            swept = pairing.drop_expired(before, rules)
-            book, trail, results = swept.book, list(swept.audit), list[Any]()
-            contacts, self._contacts = self._contacts, {}
-            if contacts:
-                book = pairing.seen(book, rules, contacts=contacts).book
-            for transition in transitions:
-                try:
-                    change = transition(book, rules)
-                except UserFacingError as refusal:
-                    results.append(refusal)
-                else:
-                    book = change.book
-                    trail += change.audit
-                    results.append(change.result)
+        lock = self.directory / "store.lock"
+        with self._turn, locked(lock, timeout_s=self.lock_timeout_s), self._mutex:
+            before, rules = self.read(), self._rules(now_ms)
+            contacts = self._take_contacts()
             try:
-                self._write(before, book, trail, now_ms=now_ms)
-            except StoreError:
-                self._contacts = contacts | self._contacts
+                swept = pairing.drop_expired(before, rules)
+                book = pairing.seen(swept.book, rules, contacts=contacts).book
+                book, trail, results = _all_made(book, rules, transitions)
+                self._write(book, (*swept.audit, *trail), now_ms=now_ms)
+            except BaseException:
+                self._keep_contacts(contacts)
                 raise
             return results
+
+    def _take_contacts(self) -> dict[tuple[str, str], int]:
+        with self._contacts_mutex:
+            contacts, self._contacts = self._contacts, {}
+        return contacts
+
+    def _keep_contacts(self, contacts: dict[tuple[str, str], int]) -> None:
+        with self._contacts_mutex:
+            self._contacts = contacts | self._contacts
 
     def one(self, transition: Transition, *, now_ms: int) -> Any:
         """Make one transition durable and return its result, or raise what it raised."""
@@ -194,18 +219,41 @@ class DeviceStore:
         )
         return decided
 
-    def _write(
-        self, before: DeviceBook, book: DeviceBook, trail: list[AuditEntry], *, now_ms: int
-    ) -> None:
-        """Write the files that changed: paired first, so a crash leaves nothing half decided."""
-        if book.paired is not before.paired:
-            self._paired.write(book.paired)
-        if book.notes is not before.notes:
-            self._notes.write(book.notes)
-        if book.pending is not before.pending or self._pending.records is not book.pending:
-            self._pending.write(book.pending)
-        self._book = evolve(book)
-        audit.append(self.audit_trail, trail, now_ms=now_ms, via=self.via)
+    def _write(self, book: DeviceBook, trail: Sequence[AuditEntry], *, now_ms: int) -> None:
+        """Write the files that changed: paired first, so a crash leaves nothing half decided.
+
+        Everything is on disk, and the trail known to be writable, before the first rename.
+        """
+        lines = self._unlogged + audit.lines_of(trail, now_ms=now_ms, via=self.via)
+        with contextlib.ExitStack() as undo:
+            commits = [
+                *_staged(self._paired, book.paired, undo),
+                *_staged(self._notes, book.notes, undo),
+                *_staged(self._pending, book.pending, undo),
+            ]
+            if lines:
+                audit.append(self.audit_trail, b"")
+            try:
+                for commit in commits:
+                    commit()
+            finally:
+                self._refreshed()
+        if lines:
+            self._log(lines)
+
+    def _log(self, lines: bytes) -> None:
+        """Append to the trail; what was decided stays decided, so a failure is kept for next time."""
+        try:
+            audit.append(self.audit_trail, lines)
+        except StoreError as error:
+            self._unlogged = lines
+            waiting = lines.count(b"\n")
+            problem = f"{error.problem}; {waiting} lines wait in memory"
+            self._trail_problem = (
+                StoreProblem(str(self.audit_trail), "$", problem, error.remedy or ""),
+            )
+        else:
+            self._unlogged, self._trail_problem = b"", ()
 
     def _rules(self, now_ms: int) -> Rules:
         return Rules(
@@ -229,6 +277,34 @@ class DeviceStore:
             assert found is not None
             self._key = found[0]
         return self._key
+
+
+def _all_made(
+    book: DeviceBook, rules: Rules, transitions: Sequence[Transition]
+) -> tuple[DeviceBook, list[AuditEntry], list[Any]]:
+    """Return the book after all transitions, their audit lines, and a result or refusal for each."""
+    trail, results = list[AuditEntry](), list[Any]()
+    for transition in transitions:
+        try:
+            change = transition(book, rules)
+        except UserFacingError as refusal:
+            results.append(refusal)
+        else:
+            book = change.book
+            trail += change.audit
+            results.append(change.result)
+    return book, trail, results
+
+
+def _staged(
+    file: RecordFile[T], records: Mapping[str, T], undo: contextlib.ExitStack
+) -> list[Callable[[], None]]:
+    """Write a changed file beside itself, and return how to put it in place."""
+    if records is file.records:
+        return []
+    ready = file.stage(records)
+    undo.callback(ready.staged.discard)
+    return [partial(file.commit, ready)]
 
 
 def live_pending(book: DeviceBook, *, now_ms: int, ttl_ms: int) -> Mapping[str, PendingRequest]:

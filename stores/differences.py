@@ -11,7 +11,8 @@ from typing import Literal, TypeAlias
 from attrs import frozen
 
 from stores.pairing import covered, expired
-from stores.records import DeviceBook, DeviceToken, PairedDevice, PendingRequest
+from stores.records import DeviceBook, PairedDevice, PendingRequest
+from stores.scopes import covers
 
 
 @frozen
@@ -49,8 +50,9 @@ def differences(
     if old.paired is not new.paired or old.notes is not new.notes:
         for device_id, before in old.paired.items():
             after = new.paired.get(device_id)
-            if after is not before or new.blocked(device_id):
-                events += _ended(before, after, blocked=new.blocked(device_id))
+            blocked = new.blocked(device_id) and not old.blocked(device_id)
+            if after is not before or blocked:
+                events += _ended(before, after, blocked=blocked)
     if old.pending is new.pending:
         return tuple(events)
     asking_again = {item.device_id for item in new.pending.values()}
@@ -74,10 +76,14 @@ def _ended(before: PairedDevice, after: PairedDevice | None, *, blocked: bool) -
         return [Ended(before.device_id, None)]
     return [
         Ended(before.device_id, role)
-        for role, token in before.tokens.items()
-        if token.live and not _still_opens(token, after.live_token(role))
+        for role in before.live_roles
+        if not _still_opens(before, after, role)
     ]
 
 
-def _still_opens(before: DeviceToken, after: DeviceToken | None) -> bool:
-    return after is not None and after.token == before.token
+def _still_opens(before: PairedDevice, after: PairedDevice, role: str) -> bool:
+    """Tell whether a session in ``role`` may go on: same token, and nothing it held is gone."""
+    old, new = before.live_token(role), after.live_token(role)
+    if old is None or new is None or old.token != new.token:
+        return False
+    return covers(after.granted_scopes(role), before.granted_scopes(role))

@@ -8,6 +8,7 @@ import os
 import secrets
 import stat as stat_bits
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -344,11 +345,16 @@ def lock_holder(lock: Path) -> str:
         if pid in ("0", "-1"):
             return "a process outside this container"
         with contextlib.suppress(OSError):
-            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-            command = b" ".join(words).decode(errors="replace").strip()
-            return f"process {pid} ({command[:80]})"
+            return f"process {pid} ({_words_of(Path(f'/proc/{pid}/cmdline').read_bytes())})"
         return f"process {pid}"
     return "another process"
+
+
+def _words_of(command_line: bytes) -> str:
+    """Return a command line fit to be shown: without options, which may hold a secret."""
+    words = command_line.decode(errors="replace").rstrip("\0").split("\0")
+    shown = " ".join(takewhile(lambda word: not word.startswith("--"), words))
+    return "".join(c if c.isprintable() else "?" for c in shown)[:80]
 
 
 def _keep_aside_remedy(path: Path) -> str:

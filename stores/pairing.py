@@ -5,7 +5,6 @@ The gateway and the offline command line approve through these very functions.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import TypeVar
 
@@ -18,15 +17,8 @@ from stores.errors import (
     TooManyPendingError,
     UnknownRequestError,
 )
-from stores.records import (
-    AuditEntry,
-    DeviceBook,
-    DeviceNote,
-    DeviceToken,
-    PairedDevice,
-    PendingRequest,
-    Role,
-)
+from stores.paired_record import approval_note, paired_record
+from stores.records import AuditEntry, DeviceBook, PairedDevice, PendingRequest, Role
 from stores.request_id import plain_id, request_code
 from stores.scopes import covers, union
 from stores.transition import Caller, Change, Rules, Wish
@@ -35,6 +27,9 @@ T = TypeVar("T")
 
 #: A request that keeps knocking is written again only after this share of its life.
 REFRESH_SHARE = 10
+
+#: Scopes of one request, the union of all a device asked for: three times the names there are.
+MAX_SCOPES = 32
 
 
 def find_pending(book: DeviceBook, reference: str) -> PendingRequest:
@@ -64,17 +59,24 @@ def find_pending(book: DeviceBook, reference: str) -> PendingRequest:
 
 
 def expired(item: PendingRequest, *, now_ms: int, ttl_ms: int) -> bool:
-    """Tell whether a pending request's life is over."""
-    return now_ms - item.ts >= ttl_ms
+    """Tell whether a pending request's life is over.
+
+    One from further in the future than a life is long is over too: after the clock was set back
+    it would otherwise stay approvable for as long as the clock was wrong.
+    """
+    return abs(now_ms - item.ts) >= ttl_ms
 
 
 def covered(book: DeviceBook, item: PendingRequest) -> bool:
-    """Tell whether the paired record already gives all that a pending request asks for."""
+    """Tell whether the device's tokens already give all that a pending request asks for.
+
+    Its tokens and not its baseline: what a rotation took away may be asked for again.
+    """
     device = book.paired.get(item.device_id)
     if device is None or not set(item.asked_roles) <= set(device.live_roles):
         return False
     same = _same_identity(device, item.platform, item.device_family)
-    return same and covers(device.baseline, item.scopes)
+    return same and covers(device.granted_scopes(Role.OPERATOR), item.asked_scopes)
 
 
 def heal(book: DeviceBook) -> DeviceBook:
@@ -91,30 +93,30 @@ def heal(book: DeviceBook) -> DeviceBook:
 
 def drop_expired(book: DeviceBook, rules: Rules) -> Change[tuple[PendingRequest, ...]]:
     """Forget the pending requests nobody decided in time; answer with them."""
-    gone = tuple(
-        item
-        for item in book.pending.values()
+    gone = {
+        key: item
+        for key, item in book.pending.items()
         if expired(item, now_ms=rules.now_ms, ttl_ms=rules.ttl_ms)
-    )
+    }
     if not gone:
         return Change(book, ())
-    audit = tuple(_entry("device.expired", item, Caller("task")) for item in gone)
-    left = {key: item for key, item in book.pending.items() if item not in gone}
-    return Change(attrs.evolve(book, pending=left), gone, audit)
+    items = tuple(gone.values())
+    audit = tuple(_entry("device.expired", item, Caller("task")) for item in items)
+    return Change(attrs.evolve(book, pending=_without(book.pending, *gone)), items, audit)
 
 
 def waiting_request(book: DeviceBook, wish: Wish) -> PendingRequest | None:
     """Return the pending request of the same device that already asks for all of ``wish``."""
     for item in reversed(book.pending_of(wish.device_id)):
         same = (item.platform, item.device_family) == (wish.platform, wish.device_family)
-        if same and wish.role in item.asked_roles and covers(item.scopes, wish.scopes):
+        if same and wish.role in item.asked_roles and covers(item.scopes, _asked_scopes(wish)):
             return item
     return None
 
 
 def needs_refresh(item: PendingRequest, rules: Rules) -> bool:
     """Tell whether a repeated knock is worth a write: most of a storm of retries is not."""
-    return rules.now_ms - item.ts >= rules.ttl_ms // REFRESH_SHARE
+    return not 0 <= rules.now_ms - item.ts < rules.ttl_ms // REFRESH_SHARE
 
 
 def request(book: DeviceBook, rules: Rules, *, wish: Wish) -> Change[PendingRequest]:
@@ -125,7 +127,8 @@ def request(book: DeviceBook, rules: Rules, *, wish: Wish) -> Change[PendingRequ
 
     Raises:
         BlockedDeviceError: the device id gets no record.
-        TooManyPendingError: the list is full, in all or for that address.
+        TooManyPendingError: the list is full, in all or for that address, or the device asked for
+            more scopes than one request may hold.
     """
     if book.blocked(wish.device_id):
         raise BlockedDeviceError(
@@ -169,7 +172,13 @@ def _new_request(
     others: Mapping[str, PendingRequest],
 ) -> PendingRequest:
     roles = union(*(item.asked_roles for item in own), (wish.role,))
-    scopes = union(*(item.scopes for item in own), wish.scopes)
+    scopes = union(*(item.scopes for item in own), _asked_scopes(wish))
+    if len(scopes) > MAX_SCOPES:
+        raise TooManyPendingError(
+            f"device {wish.device_id} asks for more than {MAX_SCOPES} scopes",
+            remedy="approve or reject what it asked for before: `openclaw devices list`",
+            wire_message="pairing required",
+        )
     first_seen = [item.first_seen_at_ms or item.ts for item in own]
     return PendingRequest(
         request_id=request_code(
@@ -213,9 +222,9 @@ def approve(
     item = find_pending(book, reference)
     check_may_decide(caller, item)
     check_may_grant(caller, book.paired.get(item.device_id), item)
-    device = _paired(book.paired.get(item.device_id), item, rules)
+    device = paired_record(book.paired.get(item.device_id), item, rules)
     entry = _entry("device.approved", item, caller)
-    note = _approval_note(book.notes.get(item.device_id), caller, via="owner")
+    note = approval_note(book.notes.get(item.device_id), caller, via="owner")
     after = DeviceBook(
         pending=_without(
             book.pending, *(own.request_id for own in book.pending_of(item.device_id))
@@ -265,9 +274,9 @@ def admit(
         )
     own = book.pending_of(wish.device_id)
     item = _new_request(book, rules, wish, (), _without(book.pending, *(r.request_id for r in own)))
-    device = _paired(known, item, rules)
+    device = paired_record(known, item, rules)
     entry = attrs.evolve(_entry("device.approved", item, caller), origin=wish.origin)
-    note = _approval_note(book.notes.get(wish.device_id), caller, via=via)
+    note = approval_note(book.notes.get(wish.device_id), caller, via=via)
     after = DeviceBook(
         pending=_without(book.pending, *(waiting.request_id for waiting in own)),
         paired={**book.paired, device.device_id: device},
@@ -280,11 +289,12 @@ def seen(
     book: DeviceBook, rules: Rules, *, contacts: Mapping[tuple[str, str], int]
 ) -> Change[None]:
     """Write down when devices were last here: ``contacts`` maps (device id, role) to epoch ms."""
+    known = {key: at_ms for key, at_ms in contacts.items() if key[0] in book.paired}
+    if not known:
+        return Change(book, None)
     paired = dict(book.paired)
-    for (device_id, role), at_ms in contacts.items():
-        device = paired.get(device_id)
-        if device is None:
-            continue
+    for (device_id, role), at_ms in known.items():
+        device = paired[device_id]
         tokens = dict(device.tokens)
         if role in tokens:
             tokens[role] = attrs.evolve(tokens[role], last_used_at_ms=at_ms)
@@ -294,56 +304,13 @@ def seen(
     return Change(attrs.evolve(book, paired=paired), None)
 
 
-def _paired(known: PairedDevice | None, item: PendingRequest, rules: Rules) -> PairedDevice:
-    """Return the record that a decided request leaves: the union of what was and what is asked."""
-    live = known.live_roles if known else ()
-    roles = union(live, item.asked_roles)
-    scopes = union(known.baseline if known and live else (), item.scopes)
-    tokens = dict(known.tokens) if known else {}
-    for role in item.asked_roles:
-        had = known.granted_scopes(role) if known else ()
-        given = tuple(sorted(union(had, item.scopes))) if role == Role.OPERATOR else ()
-        tokens[role] = _token(tokens.get(role), role, given, rules)
-    return PairedDevice(
-        device_id=item.device_id,
-        public_key=item.public_key,
-        display_name=item.display_name or (known.display_name if known else None),
-        platform=item.platform or (known.platform if known else None),
-        device_family=item.device_family or (known.device_family if known else None),
-        client_id=item.client_id,
-        client_mode=item.client_mode,
-        role=item.role or (item.asked_roles[0] if item.asked_roles else None),
-        roles=roles,
-        scopes=scopes,
-        approved_scopes=scopes,
-        remote_ip=item.remote_ip,
-        tokens=tokens,
-        created_at_ms=known.created_at_ms if known else rules.now_ms,
-        approved_at_ms=rules.now_ms,
-        last_seen_at_ms=known.last_seen_at_ms if known else None,
-        last_seen_reason=known.last_seen_reason if known else None,
-        extra=known.extra if known else {},
-    )
+def _asked_scopes(wish: Wish) -> tuple[str, ...]:
+    """Return the scopes that a wish is about: a node holds none, so it asks for none.
 
-
-def _token(
-    old: DeviceToken | None, role: str, scopes: tuple[str, ...], rules: Rules
-) -> DeviceToken:
-    if old is not None and old.live:
-        return attrs.evolve(old, scopes=scopes)
-    return DeviceToken(
-        token=rules.new_token(),
-        role=role,
-        scopes=scopes,
-        created_at_ms=old.created_at_ms if old else rules.now_ms,
-        rotated_at_ms=rules.now_ms if old else None,
-        previous_token_sha256=hashlib.sha256(old.token.encode()).hexdigest() if old else None,
-    )
-
-
-def _approval_note(note: DeviceNote | None, caller: Caller, *, via: str) -> DeviceNote:
-    by = caller.device_id or caller.rule or (None if caller.uid is None else f"uid {caller.uid}")
-    return attrs.evolve(note or DeviceNote(), approved_via=via, approved_by=by)
+    They would else enter the baseline with the approval of a node, where an operator role of the
+    same device would find them approved.
+    """
+    return wish.scopes if wish.role == Role.OPERATOR else ()
 
 
 def _same_identity(device: PairedDevice, platform: str | None, family: str | None) -> bool:

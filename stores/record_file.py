@@ -6,18 +6,23 @@ empty: what was known keeps working, what is broken is kept aside and reported.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from attrs import define, field, frozen
 
-from stores import codec
-from stores.errors import CorruptStoreError
-from stores.files import Stamp, parse_object, read_file, replace_file, stamp
+from stores import codec, entries
+from stores.errors import CorruptStoreError, StoreError
+from stores.files import Staged, Stamp, read_file, replace_file, stage_file, stamp, sweep_staged
 
 T = TypeVar("T")
+
+#: A file changed less than this before it was read may change again without its stamp moving:
+#: file times are as coarse as the kernel's tick, and the inode of a replaced file is used again.
+SETTLED_NS = 100_000_000
 
 
 @frozen
@@ -28,6 +33,25 @@ class StoreProblem:
     path: str
     problem: str
     remedy: str
+
+
+@frozen
+class _Entry(Generic[T]):
+    """An entry as the file has it, and its record unless it has a fault."""
+
+    text: bytes
+    record: T | None
+    fault: str | None = None
+
+
+@frozen
+class StagedRecords(Generic[T]):
+    """A new version of a record file that only waits for its rename."""
+
+    staged: Staged
+    data: bytes
+    records: Mapping[str, T]
+    entries: dict[str, _Entry[T]]
 
 
 @define(eq=False)
@@ -46,11 +70,11 @@ class RecordFile(Generic[T]):
     precious: bool = False
     records: Mapping[str, T] = field(factory=dict)
     problems: tuple[StoreProblem, ...] = ()
-    _broken: Mapping[str, Any] = field(factory=dict)
+    _entries: dict[str, _Entry[T]] = field(factory=dict)
     _stamp: Stamp | None = None
+    _digest: int | None = None
+    _settled: bool = False
     _unreadable: bool = False
-    _known: bool = False
-    _encoded: dict[str, tuple[T, bytes]] = field(factory=dict)
 
     @property
     def spare(self) -> Path:
@@ -58,43 +82,64 @@ class RecordFile(Generic[T]):
         return self.path.with_name(f"{self.path.name}.bak")
 
     def look(self) -> bool:
-        """Read the file again if its stamp moved; tell whether it did.
+        """Read the file again if its stamp moved; tell whether its records are others now.
 
         Raises:
-            StoreError: the file exists and cannot be read at all.
+            StoreError: the file exists and cannot be read at all; what was known stays.
         """
-        present = stamp(self.path)
-        if self._known and present == self._stamp:
+        if self._settled and stamp(self.path) == self._stamp:
             return False
+        before = self.records
         found = read_file(self.path)
-        self._known = True
         if found is None:
             self._take({}, None)
-            return True
+            self._digest, self._settled = None, True
+            return self.records is not before
         data, self._stamp = found
-        try:
-            self._take(parse_object(self.path, data), self._stamp)
-        except CorruptStoreError as error:
-            self._fall_back(error)
-        return True
-
-    def _take(self, raw: dict[str, Any], present: Stamp | None) -> None:
-        records: dict[str, T] = {}
-        broken: dict[str, Any] = {}
-        problems: list[StoreProblem] = []
-        for key, value in raw.items():
+        self._settled = abs(time.time_ns() - self._stamp.mtime_ns) > SETTLED_NS
+        digest = hash(data)
+        if digest != self._digest:
+            self._digest = digest
             try:
-                record = codec.load(value, self.kind)
-                fault = self.check(key, record)
-            except ValueError as error:
-                fault = str(error)
-            if fault is None:
-                records[key] = record
-            else:
-                broken[key] = value
-                problems.append(self._problem(f"$.{key}", fault))
-        self.records, self._broken, self.problems = records, broken, tuple(problems)
-        self._stamp, self._unreadable = present, False
+                self._take(self._parse(self.path, data), self._stamp)
+            except CorruptStoreError as error:
+                self._fall_back(error)
+        return self.records is not before
+
+    def _parse(self, path: Path, data: bytes) -> dict[str, _Entry[T]]:
+        texts = entries.split(data)
+        if texts is not None:
+            with contextlib.suppress(ValueError):  # one entry is not JSON: so is the file
+                return {key: self._entry(key, text) for key, text in texts.items()}
+        texts = {k: entries.join_one(k, v) for k, v in entries.parse(path, data).items()}
+        found = dict[str, _Entry[T]]()
+        for key, text in texts.items():
+            try:
+                found[key] = self._entry(key, text)
+            except ValueError:
+                found[key] = _Entry(text, None, "a name in it ends in half a character")
+        return found
+
+    def _entry(self, key: str, text: bytes) -> _Entry[T]:
+        known = self._entries.get(key)
+        if known is not None and known.text == text:
+            return known
+        value = entries.parse_one(key, text)
+        try:
+            record = codec.load(value, self.kind)
+            fault = self.check(key, record)
+        except ValueError as error:
+            return _Entry(text, None, str(error))
+        return _Entry(text, None if fault else record, fault)
+
+    def _take(self, found: dict[str, _Entry[T]], present: Stamp | None) -> None:
+        records = {key: item.record for key, item in found.items() if item.record is not None}
+        self.problems = tuple(
+            self._problem(f"$.{key}", item.fault) for key, item in found.items() if item.fault
+        )
+        if records != self.records:
+            self.records = records
+        self._entries, self._stamp, self._unreadable = found, present, False
 
     def _problem(self, path: str, fault: str) -> StoreProblem:
         return StoreProblem(
@@ -106,27 +151,27 @@ class RecordFile(Generic[T]):
 
     def _fall_back(self, error: CorruptStoreError) -> None:
         """Go on with what was known, else with the spare copy, else with nothing and no writes."""
-        known = dict(self.records)
-        if not known and self.precious:
-            known = self._from_spare()
-        self.records, self._unreadable = known, True
-        kept = f"{len(known)} known entries keep working"
+        if not self.records and self.precious:
+            found = read_file(self.spare)
+            if found is not None:
+                with contextlib.suppress(CorruptStoreError):
+                    self._take(self._parse(self.spare, found[0]), self._stamp)
+        self._unreadable = True
+        kept = f"{len(self.records)} known entries keep working"
         self.problems = (
             StoreProblem(str(self.path), "$", f"{error.problem}; {kept}", error.remedy or ""),
         )
 
-    def _from_spare(self) -> dict[str, T]:
-        found = read_file(self.spare)
-        if found is None:
-            return {}
-        try:
-            self._take(parse_object(self.spare, found[0]), self._stamp)
-        except CorruptStoreError:
-            return {}
-        return dict(self.records)
-
     def write(self, records: Mapping[str, T]) -> None:
-        """Replace the file by ``records`` and the broken entries it held; the caller has the lock.
+        """Replace the file by ``records`` and the broken entries it held; see `stage`."""
+        ready = self.stage(records)
+        try:
+            self.commit(ready)
+        finally:
+            ready.staged.discard()
+
+    def stage(self, records: Mapping[str, T]) -> StagedRecords[T]:
+        """Write ``records`` and the broken entries beside the file; the caller has the lock.
 
         Raises:
             CorruptStoreError: the file is broken and nothing is known that could replace it.
@@ -139,36 +184,44 @@ class RecordFile(Generic[T]):
                     remedy=f"repair it, or give it up with `mv {self.path} {self.path}.broken`",
                 )
             self._keep_aside()
-        data = self._encode(records)
-        self._stamp = replace_file(self.path, data)
-        self.records, self._known = records, True
+        sweep_staged(self.path)
+        encoded = self._encoded(records)
+        data = entries.join(item.text for item in encoded.values())
+        return StagedRecords(stage_file(self.path, data), data, records, encoded)
+
+    def commit(self, ready: StagedRecords[T]) -> None:
+        """Put a staged version in place and copy it to the spare.
+
+        Raises:
+            StoreError: it could not be put in place; the next look tells what is there.
+        """
+        self._settled = False  # whatever happens, look again
+        self._stamp = ready.staged.commit()
+        self._digest, self.records, self._entries = hash(ready.data), ready.records, ready.entries
         if self._unreadable:
             self._unreadable, self.problems = False, ()
         if self.precious:
-            replace_file(self.spare, data, durable=False)
+            # The change is made: a spare that is one version old is no reason to say it failed.
+            with contextlib.suppress(StoreError):
+                replace_file(self.spare, ready.data, durable=False)
 
     def _keep_aside(self) -> None:
         found = read_file(self.path)
         if found is not None:
-            at_ms = time.time_ns() // 1_000_000
-            replace_file(self.path.with_name(f"{self.path.name}.corrupt-{at_ms}"), found[0])
+            data, present = found
+            # Named for the time of the damage, so that trying again makes no second copy.
+            at_ms = present.mtime_ns // 1_000_000
+            replace_file(self.path.with_name(f"{self.path.name}.corrupt-{at_ms}"), data)
 
-    def _encode(self, records: Mapping[str, T]) -> bytes:
-        """Return the file's text; a record that did not change is not encoded again."""
-        import orjson  # late: a reader never gets here
-
-        encoded: dict[str, tuple[T, bytes]] = {}
+    def _encoded(self, records: Mapping[str, T]) -> dict[str, _Entry[T]]:
+        """Return the file's new entries; a record that did not change is not encoded again."""
+        encoded: dict[str, _Entry[T]] = {}
         for key, record in records.items():
-            known = self._encoded.get(key)
-            if known is None or known[0] is not record:
-                text = orjson.dumps({key: codec.dump(record)}, option=orjson.OPT_INDENT_2)
-                known = (record, text[2:-2])
+            known = self._entries.get(key)
+            if known is None or known.record is not record:
+                known = _Entry(entries.join_one(key, codec.dump(record)), record)
             encoded[key] = known
-        self._encoded = encoded
-        rest = [
-            orjson.dumps({key: value}, option=orjson.OPT_INDENT_2)[2:-2]
-            for key, value in self._broken.items()
-            if key not in records
-        ]
-        parts = [text for _, text in encoded.values()] + rest
-        return b"{\n" + b",\n".join(parts) + b"\n}" if parts else b"{}"
+        for key, item in self._entries.items():
+            if item.record is None:
+                encoded.setdefault(key, item)
+        return encoded

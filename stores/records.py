@@ -83,6 +83,11 @@ class PendingRequest:
         named = (*self.roles, *((self.role,) if self.role else ()))
         return tuple(dict.fromkeys(named))
 
+    @property
+    def asked_scopes(self) -> tuple[str, ...]:
+        """The scopes the request is about: a node holds none, so it asks for none."""
+        return self.scopes if Role.OPERATOR in self.asked_roles else ()
+
 
 @frozen
 class PairedDevice:
@@ -128,9 +133,13 @@ class PairedDevice:
         return tuple(role for role in self.named_roles if self.live_token(role))
 
     def live_token(self, role: str) -> DeviceToken | None:
-        """Return the token of ``role`` if it exists and was not revoked."""
+        """Return the token of ``role`` if that role is approved and its token was not revoked.
+
+        A token for a role that nobody approved, as older gateways let one be made, opens nothing.
+        """
         token = self.tokens.get(role)
-        return token if token is not None and token.live else None
+        approved = role == self.role or role in self.roles
+        return token if token is not None and approved and token.live else None
 
     def revoked(self, role: str) -> bool:
         """Tell whether the token of ``role`` was killed and not issued again since."""

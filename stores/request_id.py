@@ -28,18 +28,14 @@ def request_code(
     Args:
         taken: Whether another device's pending request has that id already; then it is redrawn.
     """
-    wish = "|".join(
-        (
-            device_id,
-            ",".join(sorted(roles)),
-            ",".join(sorted(scopes)),
-            platform or "",
-            device_family or "",
-        )
-    )
+    # Every part with its length, every list with its count: no two wishes make the same text.
+    parts = (device_id, str(len(roles)), *sorted(roles), str(len(scopes)), *sorted(scopes))
+    wish = "".join(f"{len(part)}:{part}" for part in (*parts, platform or "", device_family or ""))
     for counter in range(64):
         text = wish if counter == 0 else f"{wish}|{counter}"
-        number = int.from_bytes(hmac.digest(key, text.encode(), hashlib.sha256), "big")
+        number = int.from_bytes(
+            hmac.digest(key, text.encode("utf-8", "surrogatepass"), hashlib.sha256), "big"
+        )
         letters = ""
         for _ in range(8):
             number, index = divmod(number, len(ALPHABET))

@@ -42,7 +42,7 @@ class ExpandError(ValueError):
 
 
 #: Reads and parses one file; the key path is where it was named.
-Read = Callable[[Path, KeyPath], Any]
+Read = Callable[[Path, KeyPath], dict[str, Any]]
 
 
 def with_includes(document: Mapping[str, Any], path: Path, read: Read) -> dict[str, Any]:
@@ -55,8 +55,7 @@ def with_includes(document: Mapping[str, Any], path: Path, read: Read) -> dict[s
         path: The file the document came from; names in it are relative to its folder.
 
     Raises:
-        ExpandError: a name is not a string, a chain is longer than ten files, or what is
-            included is not an object.
+        ExpandError: a name is not a string, or a chain is longer than ten files.
     """
     included = _resolve({key: document[key] for key in document if key == INCLUDE}, path, (), read)
     own = {
@@ -83,12 +82,6 @@ def _resolve(value: Any, path: Path, key: KeyPath, read: Read, depth: int = 0) -
         for name in _names(value[INCLUDE], key):
             target = path.parent / Path(name).expanduser()
             found = _resolve(read(target, key), target, key, read, depth + 1)
-            if not isinstance(found, dict):
-                raise ExpandError(
-                    f"{target} holds no object to include",
-                    remedy="put the keys to include between `{` and `}`",
-                    key=(*key, INCLUDE),
-                )
             merged = _merge(merged, found)
     own = {
         name: _resolve(item, path, (*key, name), read, depth)

@@ -106,7 +106,7 @@ def interpret(
     """
     sources = [Source(path, raw or "")]
 
-    def read_include(target: Path, key: KeyPath) -> Any:
+    def read_include(target: Path, key: KeyPath) -> dict[str, Any]:
         included = read_text(target)
         if included is None:
             raise ExpandError(
@@ -186,7 +186,7 @@ def _parse_toml(raw: str) -> Any:
 def _error(sources: list[Source], key: KeyPath, text: str, remedy: str) -> ConfigError:
     """Build the error for a key, with the file and line where it, or what is around it, stands."""
     for length in range(len(key), 0, -1):
-        for source in reversed(sources):
+        for source in (sources[0], *reversed(sources[1:])):  # what wins is what is wrong
             inside = key[:length]
             if inside[: len(source.prefix)] != source.prefix:
                 continue

@@ -1,0 +1,87 @@
+"""Where a command runs, and the options that every call to a gateway takes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from attrs import field, frozen
+
+from stores.paths import Paths, resolve_paths
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+#: What published commands wait, ms.
+TIMEOUT_MS = 10_000
+URL_VARIABLE = "OPENCLAW_GATEWAY_URL"
+
+
+@frozen
+class Place:
+    """Where a command runs: its environment and the options in front of its name."""
+
+    env: Mapping[str, str]
+    profile: str | None = None
+    dev: bool = False
+
+    @property
+    def paths(self) -> Paths:
+        """Where the files of this machine's gateway are."""
+        return resolve_paths(self.env, profile=self.profile, dev=self.dev)
+
+
+def place() -> Place:
+    """Return the place of the running command."""
+    found = click.get_current_context().find_object(Place)
+    return found if found is not None else Place(os.environ)
+
+
+@frozen(kw_only=True)
+class TargetOptions:
+    """The words of a command that say which gateway, and with what secret."""
+
+    url: str | None = None
+    token: str | None = field(default=None, repr=False)
+    password: str | None = field(default=None, repr=False)
+    token_file: Path | None = None
+    password_file: Path | None = None
+    timeout_ms: int | None = None
+    as_json: bool = False
+
+
+_FILE = click.Path(path_type=Path)
+_OPTIONS = (
+    click.option("--json", "as_json", is_flag=True, help="Print JSON."),
+    click.option(
+        "--timeout",
+        "timeout_ms",
+        type=click.IntRange(1, 3_600_000),
+        metavar="MS",
+        help=f"Wait this long for the gateway, in ms ({TIMEOUT_MS}).",
+    ),
+    click.option("--password-file", type=_FILE, metavar="FILE", help="Read the password from FILE."),
+    click.option("--token-file", type=_FILE, metavar="FILE", help="Read the token from FILE."),
+    click.option("--password", metavar="TEXT", help="Password; visible to all users of the machine."),
+    click.option("--token", metavar="TEXT", help="Token; visible to all users of the machine."),
+    click.option("--url", metavar="URL", help="Gateway to call, instead of the configured one."),
+)
+
+
+def target_options(command: F) -> F:
+    """Give a command the options every call takes, as one argument ``options``."""
+
+    def gathered(*args: Any, **words: Any) -> Any:
+        names = ("url", "token", "password", "token_file", "password_file", "timeout_ms", "as_json")
+        options = TargetOptions(**{name: words.pop(name) for name in names})
+        return command(*args, options=options, **words)
+
+    wrapped: Any = gathered
+    wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
+    wrapped.__click_params__ = list(getattr(command, "__click_params__", ()))
+    for option in _OPTIONS:
+        wrapped = option(wrapped)
+    result: F = wrapped
+    return result
