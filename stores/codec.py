@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import attrs
 import cattrs
-from cattrs.errors import AttributeValidationNote, BaseValidationError, IterableValidationNote
+from cattrs.errors import BaseValidationError, IterableValidationNote
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
 from stores.records import DeviceNote, DeviceToken, PairedDevice, PendingRequest
@@ -107,7 +107,7 @@ def _faults(error: BaseException, at: str) -> Iterator[str]:
     for note in reversed(getattr(error, "__notes__", ())):  # the innermost was added first
         if isinstance(note, IterableValidationNote):
             at = f"{at}.{note.index}"
-        elif isinstance(note, AttributeValidationNote):
+        else:
             at = f"{at}.{camel(note.name)}"
     if isinstance(error, BaseValidationError):
         for inner in error.exceptions:

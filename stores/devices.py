@@ -233,9 +233,14 @@ class DeviceStore:
             ]
             if lines:
                 audit.append(self.audit_trail, b"")
+            made = 0
             try:
-                for commit in commits:
+                for made, commit in enumerate(commits):  # noqa: B007  # read when one fails
                     commit()
+            except StoreError:
+                if made:  # what is in place is decided, though the rest is not
+                    self._unlogged = lines
+                raise
             finally:
                 self._refreshed()
         if lines:

@@ -48,15 +48,27 @@ def port_owner(port: int) -> PortOwner | None:
 
 def _pid_of_socket(inode: str) -> int | None:
     wanted = f"socket:[{inode}]"
-    for entry in os.scandir("/proc"):
-        if not entry.name.isdigit():
-            continue
-        with contextlib.suppress(OSError):
-            for handle in os.scandir(f"/proc/{entry.name}/fd"):
-                with contextlib.suppress(OSError):
-                    if os.readlink(handle.path) == wanted:
-                        return int(entry.name)
-    return None
+    with os.scandir("/proc") as processes:
+        return next(
+            (int(one.name) for one in processes if one.name.isdigit() and _holds(one.name, wanted)),
+            None,
+        )
+
+
+def _holds(pid: str, wanted: str) -> bool:
+    """Tell whether a process has a file open; no for one that we may not look into."""
+    try:
+        with os.scandir(f"/proc/{pid}/fd") as handles:
+            return any(_target(handle.path) == wanted for handle in handles)
+    except OSError:
+        return False
+
+
+def _target(link: str) -> str | None:
+    try:
+        return os.readlink(link)
+    except OSError:
+        return None
 
 
 def command_of(pid: int) -> str | None:

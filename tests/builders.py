@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import functools
 import itertools
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import attrs
 
-from stores.devices import DeviceStore, PairingLimits
-from stores.files import ensure_private_dir
+from stores import codec, pairing
+from stores.devices import DeviceStore, PairingLimits, Transition
+from stores.files import ensure_private_dir, replace_file
 from stores.keys import KeyPair, key_pair_of_seed
 from stores.records import (
     DeviceBook,
@@ -137,3 +139,28 @@ def a_store(folder: Path, *, via: str = "files", **limits: int) -> DeviceStore:
     """Return a device store whose folder exists."""
     ensure_private_dir(folder)
     return DeviceStore(folder, via=via, limits=PairingLimits(**limits))
+
+
+def asking(seed: int = 1, **wish: Any) -> Transition:
+    """Return the transition of a device that asks to pair."""
+    return functools.partial(pairing.request, wish=a_wish(seed, **wish))
+
+
+def put(store: DeviceStore, name: str, *records: PendingRequest | PairedDevice) -> None:
+    """Write a store file as another program would."""
+    keyed = {
+        item.request_id if isinstance(item, PendingRequest) else item.device_id: codec.dump(item)
+        for item in records
+    }
+    replace_file(store.directory / name, json.dumps(keyed, indent=2).encode())
+
+
+def on_disk(store: DeviceStore, name: str) -> Any:
+    """Return what a store file holds, parsed."""
+    return json.loads((store.directory / name).read_bytes())
+
+
+def events(store: DeviceStore) -> list[str]:
+    """Return the events of the audit trail, in order and without their common prefix."""
+    lines = store.audit_trail.read_text().splitlines()
+    return [json.loads(line)["event"].removeprefix("device.") for line in lines]
