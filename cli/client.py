@@ -10,7 +10,7 @@ import platform
 import sys
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field, frozen
@@ -68,7 +68,6 @@ def call(
     params: Any = None,
     *,
     timeout_s: float,
-    scopes: tuple[str, ...] = SCOPES,
     mode: str = CLIENT_MODE,
 ) -> Answer:
     """Ask one gateway one thing.
@@ -84,7 +83,7 @@ def call(
 
     started = time.monotonic()
     with Wire.open(target, deadline=started + timeout_s) as wire:
-        errand = _Errand(wire, presented, identity, tuple(scopes), mode)
+        errand = _Errand(wire, presented, identity, mode)
         hello = errand.connect()
         payload = errand.request(method, params, hello)
     return Answer(payload, hello, int((time.monotonic() - started) * 1000))
@@ -95,7 +94,6 @@ class _Errand:
     wire: Wire
     presented: Presented
     identity: Identity
-    scopes: tuple[str, ...]
     mode: str
 
     def connect(self) -> Mapping[str, Any]:
@@ -121,18 +119,18 @@ class _Errand:
 
     def _challenge(self) -> tuple[str, int]:
         self.wire.waiting_for = "its challenge"
-        for frame in self._frames():
-            if frame.get("type") == "event" and frame.get("event") == "connect.challenge":
-                payload = frame.get("payload")
-                nonce = payload.get("nonce") if isinstance(payload, dict) else None
-                if not isinstance(nonce, str) or not nonce:
-                    break
-                at_ms = payload.get("ts") if isinstance(payload, dict) else None
-                # the gateway's own clock, so that a wrong one here cannot make the proof stale
-                return nonce, at_ms if type(at_ms) is int else time.time_ns() // 1_000_000
-        raise GatewayUnreachableError(
-            Failure.HTTP, "what answers there is a WebSocket server, but not a gateway"
-        )
+        frame = self._next_frame()
+        while (frame.get("type"), frame.get("event")) != ("event", "connect.challenge"):
+            frame = self._next_frame()
+        payload = frame.get("payload")
+        challenge = payload if isinstance(payload, dict) else {}
+        nonce, at_ms = challenge.get("nonce"), challenge.get("ts")
+        if not isinstance(nonce, str) or not nonce:
+            raise GatewayUnreachableError(
+                Failure.HTTP, "what answers there is a WebSocket server, but not a gateway"
+            )
+        # the gateway's own clock, so that a wrong one here cannot make the proof stale
+        return nonce, at_ms if type(at_ms) is int else time.time_ns() // 1_000_000
 
     def _connect_params(self, nonce: str, at_ms: int) -> dict[str, Any]:
         from gateway.protocol.signature import SignedFields, payload_v3  # late: see `call`
@@ -143,7 +141,7 @@ class _Errand:
             client_id=CLIENT_ID,
             client_mode=self.mode,
             role=ROLE,
-            scopes=self.scopes,
+            scopes=SCOPES,
             signed_at_ms=at_ms,
             token=auth.get("token", auth.get("deviceToken", "")),
         )
@@ -159,7 +157,7 @@ class _Errand:
                 "displayName": platform.node() or CLIENT_ID,
             },
             "role": ROLE,
-            "scopes": list(self.scopes),
+            "scopes": list(SCOPES),
             "device": {
                 "id": self.identity.device_id,
                 "publicKey": self.identity.key.public_key,
@@ -174,22 +172,21 @@ class _Errand:
 
         request_id = str(uuid.uuid4())
         self.wire.send(request(request_id, method, params))
-        for frame in self._frames():
-            if frame.get("type") == "res" and frame.get("id") == request_id:
-                return frame
-        raise AssertionError("frames never end without an error")
+        frame = self._next_frame()
+        while (frame.get("type"), frame.get("id")) != ("res", request_id):
+            frame = self._next_frame()
+        return frame
 
-    def _frames(self) -> Iterator[Mapping[str, Any]]:
+    def _next_frame(self) -> Mapping[str, Any]:
         import orjson  # late: see `call`
 
         while True:
-            text = self.wire.receive()
             try:
-                frame = orjson.loads(text)
+                frame = orjson.loads(self.wire.receive())
             except orjson.JSONDecodeError:
                 continue  # text that is no JSON is no answer to anything we asked
             if isinstance(frame, dict):
-                yield frame
+                return frame
 
 
 def _refusal(

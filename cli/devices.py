@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli.device_table import name_of, names, paired_table, pending_table, short_scopes
 from cli.failures import (
     FAILED,
     CallError,
     GatewayRefusedError,
     GatewayUnreachableError,
 )
-from cli.output import in_words, json_text, note, printable, say, styled, table
+from cli.output import json_text, note, printable, say, styled
 from cli.place import TIMEOUT_MS, URL_VARIABLE, TargetOptions, place, target_options
 from stores.errors import ConfigError, StoreError, UnknownRequestError, UsageError, UserFacingError
 
@@ -54,7 +55,12 @@ def list_devices(*, options: TargetOptions, offline: bool) -> None:
 @target_options
 @click.pass_context
 def approve(
-    context: click.Context, *, options: TargetOptions, request: str | None, latest: bool, offline: bool
+    context: click.Context,
+    *,
+    options: TargetOptions,
+    request: str | None,
+    latest: bool,
+    offline: bool,
 ) -> None:
     """Let a waiting device in.
 
@@ -75,9 +81,14 @@ def approve(
         return
     device = answer.get("device")
     device = device if isinstance(device, dict) else {}
-    say(f"Approved {printable(device.get('deviceId', '?'))} ({printable(answer.get('requestId', request))})")
-    roles, scopes = _names(device.get("roles")), _short_scopes(device.get("approvedScopes", device.get("scopes")))
-    say(f"  {_name(device)}: {roles or 'no role'}" + (f" with {scopes}" if scopes else ""))
+    say(
+        f"Approved {printable(device.get('deviceId', '?'))} ({printable(answer.get('requestId', request))})"
+    )
+    roles, scopes = (
+        names(device.get("roles")),
+        short_scopes(device.get("approvedScopes", device.get("scopes"))),
+    )
+    say(f"  {name_of(device)}: {roles or 'no role'}" + (f" with {scopes}" if scopes else ""))
     say("  It gets in at its next try.")
 
 
@@ -106,7 +117,9 @@ def reject(
     if options.as_json:
         say(json_text(_without_store(answer)))
         return
-    say(f"Rejected {printable(answer.get('deviceId', '?'))} ({printable(answer.get('requestId', request))})")
+    say(
+        f"Rejected {printable(answer.get('deviceId', '?'))} ({printable(answer.get('requestId', request))})"
+    )
 
 
 def _by_either_road(
@@ -149,9 +162,7 @@ class _FallBack(Exception):  # noqa: N818  # no error yet: the files may still a
         self.answered = isinstance(cause, GatewayRefusedError)
 
 
-def _from_gateway(
-    options: TargetOptions, method: str, params: Mapping[str, Any]
-) -> dict[str, Any]:
+def _from_gateway(options: TargetOptions, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
     from cli.road import ask, find_road  # late: offline commands need neither
 
     here = place()
@@ -239,7 +250,7 @@ def _point_out(options: TargetOptions, offline: bool, verb: str) -> None:  # noq
         told["error"]["details"] = {"pending": pending}
         say(json_text(told))
     else:
-        say(_pending_table(pending))
+        say(pending_table(pending))
     newest = printable(pending[0].get("requestId", "REQUEST"))
     note(f"No request was named. To {verb} the newest: openclaw devices {verb} {newest}")
 
@@ -254,121 +265,20 @@ def _show(answer: dict[str, Any], *, as_json: bool) -> None:
         return
     if pending:
         _head(f"Pending ({len(pending)})")
-        say(_pending_table(pending))
+        say(pending_table(pending))
         newest = printable(pending[0].get("requestId", ""))
         say(f"Let one in: openclaw devices approve {newest}")
     if pending and paired:
         say()
     if paired:
         _head(f"Paired ({len(paired)})")
-        say(_paired_table(paired))
+        say(paired_table(paired))
 
 
 def _head(text: str) -> None:
     say(styled(text, "bold", sys.stdout))
 
 
-def _pending_table(items: list[dict[str, Any]]) -> str:
-    now_ms = _now_ms()
-    rows = [
-        (
-            item.get("requestId", "?"),
-            f"{_name(item)} ({_client(item)})",
-            _asked(item),
-            _approved(item),
-            _age_and_rest(item, now_ms),
-            _whence(item),
-        )
-        for item in items
-    ]
-    return table(("REQUEST", "DEVICE", "ASKS FOR", "HAS", "AGE, LEFT", "FROM"), rows)
-
-
-def _paired_table(items: list[dict[str, Any]]) -> str:
-    now_ms = _now_ms()
-    rows = [
-        (
-            _name(item) + " (blocked)" * (item.get("blocked") is True),
-            _short_id(item),
-            _names(item.get("roles")) or "-",
-            _short_scopes(item.get("approvedScopes", item.get("scopes"))) or "-",
-            _approval(item, now_ms),
-            "now" if item.get("connected") is True else _ago(item.get("lastSeenAtMs"), now_ms),
-        )
-        for item in items
-    ]
-    return table(("NAME", "DEVICE", "ROLES", "SCOPES", "APPROVED", "SEEN"), rows)
-
-
 def _items(answer: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
     items = answer.get(key)
     return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
-
-
-def _now_ms() -> int:
-    from cli.offline import wall_ms  # late: see `_from_files`
-
-    return wall_ms()
-
-
-def _name(item: Mapping[str, Any]) -> str:
-    """Return what people call a device, else the beginning of its id."""
-    for key in ("label", "displayName"):
-        value = item.get(key)
-        if isinstance(value, str) and value.strip():
-            return printable(value, limit=64)
-    return _short_id(item)
-
-
-def _short_id(item: Mapping[str, Any]) -> str:
-    return printable(str(item.get("deviceId", "?"))[:12])
-
-
-def _client(item: Mapping[str, Any]) -> str:
-    facts = (item.get("clientId"), item.get("platform"))
-    return ", ".join(str(fact) for fact in facts if fact) or "unknown client"
-
-
-def _names(value: object) -> str:
-    return ", ".join(str(name) for name in value) if isinstance(value, list) else ""
-
-
-def _short_scopes(value: object) -> str:
-    """Return scopes without the prefix that all of them share."""
-    if not isinstance(value, list):
-        return ""
-    return ", ".join(str(scope).removeprefix("operator.") for scope in value)
-
-
-def _asked(item: Mapping[str, Any]) -> str:
-    roles, scopes = _names(item.get("roles")), _short_scopes(item.get("scopes"))
-    return f"{roles or item.get('role') or '?'}: {scopes}" if scopes else roles or "?"
-
-
-def _approved(item: Mapping[str, Any]) -> str:
-    roles, scopes = _names(item.get("approvedRoles")), _short_scopes(item.get("approvedScopes"))
-    if not roles:
-        return "-"
-    return f"{roles}: {scopes}" if scopes else roles
-
-
-def _age_and_rest(item: Mapping[str, Any], now_ms: int) -> str:
-    first, end = item.get("firstSeenAtMs", item.get("ts")), item.get("expiresAtMs")
-    age = in_words(now_ms - first) if isinstance(first, int) else "?"
-    left = in_words(end - now_ms) if isinstance(end, int) else "?"
-    return f"{age}, {left}"
-
-
-def _whence(item: Mapping[str, Any]) -> str:
-    address, why = item.get("remoteIp"), item.get("why")
-    return " ".join(str(fact) for fact in (address or "?", f"({why})" if why else "") if fact)
-
-
-def _approval(item: Mapping[str, Any], now_ms: int) -> str:
-    via = item.get("approvedVia")
-    ago = _ago(item.get("approvedAtMs"), now_ms)
-    return f"{ago} ({via})" if via else ago
-
-
-def _ago(at_ms: object, now_ms: int) -> str:
-    return f"{in_words(now_ms - at_ms)} ago" if isinstance(at_ms, int) and at_ms else "-"

@@ -10,11 +10,12 @@ from typing import Any
 import click
 from attrs import evolve
 
+from cli.explain import print_failure
 from cli.failures import CONFIGURATION
 from cli.health import health
 from cli.output import json_text, note, say
 from cli.place import TIMEOUT_MS, TargetOptions, place, target_options
-from stores.errors import ConfigError, UsageError
+from stores.errors import ConfigError, StoreError, UsageError
 
 #: Words of published command lines with nothing to do here, and why.
 _NOTHING_TO_DO = {
@@ -32,13 +33,17 @@ _BINDS = ("loopback", "lan", "tailnet", "custom", "auto")
 _MODES = ("none", "token", "password", "trusted-proxy")
 
 _RUN_OPTIONS = (
-    click.option("--port", type=click.IntRange(0, 65535), help="Listen there; 0 picks a free port."),
+    click.option(
+        "--port", type=click.IntRange(0, 65535), help="Listen there; 0 picks a free port."
+    ),
     click.option("--bind", type=click.Choice(_BINDS), help="Where to listen (loopback)."),
     click.option("--auth", type=click.Choice(_MODES), help="What clients must know."),
     click.option("--token", metavar="TEXT", help="Token; visible to all users of the machine."),
     click.option("--password", metavar="TEXT", help="Password; visible to all users."),
     click.option("--token-file", type=_FILE, metavar="FILE", help="Read the token from FILE."),
-    click.option("--password-file", type=_FILE, metavar="FILE", help="Read the password from FILE."),
+    click.option(
+        "--password-file", type=_FILE, metavar="FILE", help="Read the password from FILE."
+    ),
     click.option("--config", type=_FILE, metavar="FILE", help="Use this configuration file."),
     click.option("--dev", is_flag=True, help="Use the profile dev."),
     click.option("--verbose", is_flag=True, help="Log more."),
@@ -80,18 +85,12 @@ def _run_options(command: Any) -> Any:
 @gateway.command("run")
 @_run_options
 @click.pass_context
-def run(context: click.Context, **words: Any) -> None:
+def run(context: click.Context, /, **words: Any) -> None:
     """Run the gateway in the foreground until Ctrl-C or SIGTERM."""
     _refuse_unsupported(words)
     for name, why in _NOTHING_TO_DO.items():
         if words.pop(name):
             note(f"note: --{name.replace('_', '-')} has no effect: {why}")
-    for name in ("token", "password"):
-        if words[name] is not None:
-            note(
-                f"warning: --{name} on the command line can be read by every user of this "
-                f"machine; use `--{name}-file FILE`"
-            )
     context.exit(_run_here(words))
 
 
@@ -123,13 +122,13 @@ def _run_here(words: dict[str, Any]) -> int:
         command_words=sys.argv[0] or "openclaw",
     )
     _ = evolve(here, dev=options.dev).paths  # two profiles at once are refused before it starts
-    try:
-        from gateway.main import run as run_gateway
+    from gateway.main import run as run_gateway
 
+    try:
         return run_gateway(options)
-    except ConfigError as error:
-        error.exit_code = CONFIGURATION  # type: ignore[attr-defined]  # read where commands end
-        raise
+    except (ConfigError, StoreError) as error:
+        print_failure(error, CONFIGURATION, as_json=False)
+        return CONFIGURATION
 
 
 gateway.add_command(health)

@@ -23,4 +23,6 @@ def health(*, options: TargetOptions) -> None:
     say(f"{'OK' if well else 'Not well'} ({answer.took_ms}ms)")
     problems = answer.payload.get("problems") if isinstance(answer.payload, dict) else None
     for problem in problems if isinstance(problems, list) else ():
-        say(f"  {printable(problem)}")
+        told = problem if isinstance(problem, dict) else {"problem": problem}
+        where = f"{told['where']}: " if told.get("where") else ""
+        say(printable(f"  {where}{told.get('problem', '?')}"))

@@ -37,7 +37,7 @@ class LateGroup(click.Group):
         return list(self.table)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return a command."""
+        """Import and return a command, None if there is none of that name."""
         if cmd_name not in self.table:
             return None
         module, _, attribute = self.table[cmd_name][0].partition(":")
@@ -50,15 +50,13 @@ class LateGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command that the first word names, or say which one was probably meant."""
-        try:
-            return super().resolve_command(ctx, args)
-        except click.UsageError as error:
+        if args[0] not in self.table and not args[0].startswith("-"):
             import difflib  # late: only a mistake needs it
 
             close = difflib.get_close_matches(args[0], list(self.table), n=1)
-            if close and "Did you mean" not in error.message:
-                error.message += f" Did you mean '{close[0]}'?"
-            raise
+            meant = f" Did you mean '{close[0]}'?" if close else ""
+            ctx.fail(f"No such command '{args[0]}'.{meant}")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without importing one."""
@@ -145,7 +143,7 @@ def _run(words: list[str]) -> int:
         return _failed(error, as_json=as_json)
     except BrokenPipeError:
         raise
-    except Exception as error:  # noqa: BLE001  # the last line: a user gets a sentence, a developer the rest
+    except Exception as error:  # the last line: a user gets a sentence, a developer the rest
         if os.environ.get("OPENCLAW_DEBUG"):
             raise
         problem = f"this is a mistake in openclaw itself: {type(error).__name__}: {error}"
@@ -174,7 +172,7 @@ def _failed(error: UserFacingError, *, as_json: bool) -> int:
         import traceback
 
         traceback.print_exception(error)
-    code = getattr(error, "exit_code", None) or exit_code(error)
+    code = exit_code(error)
     print_failure(error, code, as_json=as_json)
     return code
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 from typing import Any
 
 from attrs import frozen
 
+from cli.device_table import wall_ms
 from cli.output import in_words, note
 from cli.place import Place
 from stores.devices import DeviceStore, PairingLimits
@@ -134,8 +134,3 @@ def _request_ttl_ms(here: Place) -> int:
 
 def _caller() -> Caller:
     return Caller("cli", uid=os.getuid())
-
-
-def wall_ms() -> int:
-    """Return the time of day, epoch ms."""
-    return time.time_ns() // 1_000_000

@@ -114,7 +114,10 @@ def _fit(rows: Sequence[Sequence[str]], columns: int) -> list[int]:
     """Return column widths: what the cells need, the widest cut until all fit."""
     widths = [max(map(_width, column)) for column in zip(*rows, strict=True)]
     # a word that cannot be broken well (an id, an address) keeps its column as wide as it is
-    words = [max(_width(w) for cell in column for w in cell.split(" ")) for column in zip(*rows, strict=True)]
+    words = [
+        max(_width(w) for cell in column for w in cell.split(" "))
+        for column in zip(*rows, strict=True)
+    ]
     excess = sum(widths) + len(GAP) * (len(widths) - 1) - columns
     for floors in (words, [NARROWEST] * len(widths)):
         while excess > 0:
@@ -133,7 +136,9 @@ def _drawn(cells: Sequence[str], widths: Sequence[int]) -> list[str]:
     lines = []
     for index in range(height):
         parts = [column[index] if index < len(column) else "" for column in columns]
-        padded = [part + " " * (width - _width(part)) for part, width in zip(parts, widths, strict=True)]
+        padded = [
+            part + " " * (width - _width(part)) for part, width in zip(parts, widths, strict=True)
+        ]
         lines.append(GAP.join(padded).rstrip())
     return lines
 

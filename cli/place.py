@@ -62,9 +62,13 @@ _OPTIONS = (
         metavar="MS",
         help=f"Wait this long for the gateway, in ms ({TIMEOUT_MS}).",
     ),
-    click.option("--password-file", type=_FILE, metavar="FILE", help="Read the password from FILE."),
+    click.option(
+        "--password-file", type=_FILE, metavar="FILE", help="Read the password from FILE."
+    ),
     click.option("--token-file", type=_FILE, metavar="FILE", help="Read the token from FILE."),
-    click.option("--password", metavar="TEXT", help="Password; visible to all users of the machine."),
+    click.option(
+        "--password", metavar="TEXT", help="Password; visible to all users of the machine."
+    ),
     click.option("--token", metavar="TEXT", help="Token; visible to all users of the machine."),
     click.option("--url", metavar="URL", help="Gateway to call, instead of the configured one."),
 )

@@ -60,9 +60,7 @@ def find_road(options: TargetOptions) -> Road:
     here = place()
     paths = here.paths
     loaded = load_config(paths, here.env)
-    target = resolve_target(
-        loaded, here.env, url=options.url, default_port=paths.default_port
-    )
+    target = resolve_target(loaded, here.env, url=options.url, default_port=paths.default_port)
     flags = AuthFlags(
         token=options.token,
         token_file=options.token_file,

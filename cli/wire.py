@@ -29,6 +29,8 @@ MAX_MESSAGE_BYTES = 26_214_400
 EXCERPT_CHARACTERS = 160
 #: For the goodbye, and for finding out whether a silent port wanted TLS.
 COURTESY_S = 0.3
+#: A Ctrl-C that comes right before a blocking call is heard when the call ends.
+SLICE_S = 0.25
 
 # RFC 8446, section 5.1: an alert, and a handshake, as the first bytes of a TLS record.
 _TLS_RECORDS = (b"\x15\x03", b"\x16\x03")
@@ -185,19 +187,17 @@ class Wire:
                 raise self._tls("the port speaks TLS; try a wss:// address") from error
             raise GatewayUnreachableError(
                 Failure.HTTP,
-                f"what listens at {self._place} is not a gateway and not HTTP",
+                f"what listens at {self._place} is not a gateway: it answered the WebSocket "
+                "upgrade with something else",
                 details={"excerpt": _excerpt(self._first)},
             ) from error
 
     def _take(self, data: bytes) -> None:
         """Give the parser what came after it, and keep whole messages."""
-        try:
-            if data:
-                self._protocol.receive_data(data)
-            for event in self._protocol.events():
-                self._take_event(event)
-        except RemoteProtocolError as error:
-            raise self._dropped("it broke the WebSocket protocol") from error
+        if data:
+            self._protocol.receive_data(data)
+        for event in self._protocol.events():
+            self._take_event(event)
 
     def _take_event(self, event: events.Event) -> None:
         if isinstance(event, events.TextMessage):
@@ -215,8 +215,7 @@ class Wire:
 
     def _read(self) -> bytes:
         try:
-            self._socket.settimeout(self._left_s())
-            data = self._socket.recv(READ_BYTES)
+            data = self._receive_some()
         except TimeoutError as error:
             raise self._timeout() from error
         except ssl.SSLError as error:
@@ -232,6 +231,16 @@ class Wire:
         if self._wants_tls():
             raise self._tls("the port speaks TLS; try a wss:// address")
         raise self._dropped(why)
+
+    def _receive_some(self) -> bytes:
+        while True:
+            left_s = self._left_s()
+            self._socket.settimeout(min(left_s, SLICE_S))
+            try:
+                return self._socket.recv(READ_BYTES)
+            except TimeoutError:
+                if left_s <= SLICE_S:
+                    raise
 
     @property
     def _upgrading(self) -> bool:

@@ -23,9 +23,14 @@ from gateway.protocol.connect import ConnectParams, parse_connect_params
 from gateway.protocol.schema import InvalidParamsError
 from gateway.protocol.signature import ProofOk, judge_device_proof
 from stores import keys
+from stores.identity import Identity
+from stores.keys import generate
+from stores.target import Target, Trust
 
 #: Longest life of a peer's connection: a test that hangs is ended by it, not by the runner.
 PATIENCE_S = 10
+#: The device of every call that needs none of its own.
+IDENTITY = Identity(generate(), 1)
 NONCE = "5f0c3a6e-0000-4000-8000-9b6a1f3d2c11"
 
 Serve = Callable[[socket.socket], None]
@@ -57,6 +62,19 @@ def _accept(listener: socket.socket, serve: Serve) -> None:
 def _serve(connection: socket.socket, serve: Serve) -> None:
     with connection, contextlib.suppress(OSError):
         serve(connection)
+
+
+def target_of(port: int, *, secure: bool = False) -> Target:
+    """Return the target that this machine's own gateway at a port is."""
+    scheme = "wss" if secure else "ws"
+    return Target(
+        url=f"{scheme}://127.0.0.1:{port}",
+        source="loopback",
+        trust=Trust.LOCAL,
+        host="127.0.0.1",
+        dial_host="127.0.0.1",
+        port=port,
+    )
 
 
 def closed_port() -> int:
@@ -113,7 +131,7 @@ def speaks_tls(folder: Path, serve: Serve) -> tuple[Serve, str]:
 
 
 def _certificate() -> tuple[bytes, str]:
-    import datetime
+    import datetime as dt
 
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
@@ -122,15 +140,15 @@ def _certificate() -> tuple[bytes, str]:
 
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "peer.test")])
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
         .sign(key, hashes.SHA256())
     )
     private = key.private_bytes(

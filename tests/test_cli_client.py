@@ -1,38 +1,15 @@
 from __future__ import annotations
 
-import time
-from pathlib import Path
 from typing import Any
 
 import pytest
-from attrs import evolve
 
 from cli.client import Answer, Presented, call
-from cli.failures import Failure, GatewayRefusedError, GatewayUnreachableError
+from cli.failures import GatewayRefusedError
 from gateway.version import VERSION
-from stores.identity import Identity
-from stores.keys import generate
-from stores.target import Target, Trust
-from tests.peers import (
-    FakeGateway,
-    Serve,
-    WebSocketPeer,
-    closed_port,
-    listening,
-    says,
-    silent,
-    speaks_tls,
-    upgrades,
-)
+from tests.peers import IDENTITY, FakeGateway, listening, target_of
 
 WELL = {"ok": True}
-IDENTITY = Identity(generate(), 1)
-HTTP_502 = b"HTTP/1.1 502 Bad Gateway\r\nServer: nginx\r\nContent-Length: 8\r\n\r\nno\x1b[31mit"
-HTTP_200_UNTIL_THE_END = b"HTTP/1.0 200 OK\r\nServer: SimpleHTTP/0.6\r\n\r\n<html>"
-NGINX_400 = (
-    b"HTTP/1.1 400 Bad Request\r\nContent-Length: 50\r\n\r\n"
-    b"The plain HTTP request was sent to HTTPS port     "
-)
 
 
 def test_a_call_proves_the_device_and_returns_the_answer():
@@ -83,7 +60,10 @@ def test_the_signature_covers_what_is_presented(presented: Presented):
 def test_a_refused_connect_carries_the_gateways_error():
     error = {"code": "NOT_PAIRED", "message": "pairing required", "details": {"requestId": "AB"}}
 
-    with listening(FakeGateway(refusal=error)) as port, pytest.raises(GatewayRefusedError) as caught:
+    with (
+        listening(FakeGateway(refusal=error)) as port,
+        pytest.raises(GatewayRefusedError) as caught,
+    ):
         ask(port, "health")
 
     assert caught.value.admitted is False
@@ -127,264 +107,11 @@ def test_an_error_without_a_shape_is_still_a_refusal():
     assert caught.value.problem == "the gateway gave no reason"
 
 
-def test_a_closed_port_is_refused():
-    port = closed_port()
-
-    error = unreachable(port)
-
-    assert error.how is Failure.REFUSED
-    assert f"nothing listens at 127.0.0.1:{port}" in error.problem
-
-
-def test_a_name_that_does_not_exist_is_refused_with_the_reason():
-    target = evolve(local(1), url="ws://gone.invalid:1", dial_host="gone.invalid")
-
-    with pytest.raises(GatewayUnreachableError) as caught:
-        call(target, Presented(), IDENTITY, "health", timeout_s=5)
-
-    assert caught.value.how is Failure.REFUSED
-    assert "gone.invalid:1 cannot be reached" in caught.value.problem
-
-
-@pytest.mark.parametrize(
-    ("answer", "status", "said"),
-    [
-        pytest.param(HTTP_502, 502, "by nginx with HTTP 502: no?[31mit", id="proxy-502"),
-        pytest.param(HTTP_200_UNTIL_THE_END, 200, "SimpleHTTP/0.6 with HTTP 200: <html>", id="200"),
-        pytest.param(b"HTTP/1.1 204 No Content\r\n\r\n", 204, "with HTTP 204", id="no-body"),
-    ],
-)
-def test_an_http_answer_is_told_with_status_server_and_excerpt(
-    answer: bytes, status: int, said: str
-):
-    with listening(says(answer)) as port:
-        error = unreachable(port)
-
-    assert error.how is Failure.HTTP
-    assert error.details["httpStatus"] == status
-    assert said in error.problem
-
-
-def test_what_is_not_even_http_is_told_apart():
-    with listening(says(b"SSH-2.0-OpenSSH_9.6\r\n\r\n")) as port:
-        error = unreachable(port)
-
-    assert error.how is Failure.HTTP
-    assert "not a gateway and not HTTP" in error.problem
-    assert error.details["excerpt"].startswith("SSH-2.0")
-
-
-@pytest.mark.parametrize(
-    "hello",
-    [
-        pytest.param({"type": "event", "event": "connect.challenge", "payload": {}}, id="no-nonce"),
-        pytest.param({"type": "event", "event": "connect.challenge"}, id="no-payload"),
-    ],
-)
-def test_a_websocket_server_that_is_no_gateway_is_told_apart(hello: dict[str, Any]):
-    with listening(upgrades(lambda peer: peer.send(hello))) as port:
-        error = unreachable(port)
-
-    assert error.how is Failure.HTTP
-    assert "not a gateway" in error.problem
-
-
-def test_tls_where_plain_was_expected_is_a_mismatch(tmp_path: Path):
-    serve, _ = speaks_tls(tmp_path, silent)
-
-    with listening(serve) as port:
-        error = unreachable(port)
-
-    assert error.how is Failure.TLS
-    assert "wss://" in error.problem
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        pytest.param(b"\x15\x03\x03\x00\x02\x02\x16", id="tls-alert"),
-        pytest.param(NGINX_400, id="nginx-in-words"),
-    ],
-)
-def test_a_tls_server_that_answers_plain_text_is_a_mismatch(answer: bytes):
-    with listening(says(answer)) as port:
-        error = unreachable(port)
-
-    assert error.how is Failure.TLS
-
-
-def test_plain_where_tls_was_expected_is_a_mismatch():
-    with listening(says(HTTP_502)) as port:
-        error = unreachable(port, secure=True)
-
-    assert error.how is Failure.TLS
-    assert "ws://" in error.problem
-
-
-def test_a_self_signed_certificate_serves_on_loopback(tmp_path: Path):
-    serve, _ = speaks_tls(tmp_path, FakeGateway(answers={"health": WELL}))
-
-    with listening(serve) as port:
-        answer = call(local(port, secure=True), Presented(), IDENTITY, "health", timeout_s=5)
-
-    assert answer.payload == WELL
-
-
-def test_an_untrusted_certificate_elsewhere_is_refused(tmp_path: Path):
-    serve, _ = speaks_tls(tmp_path, FakeGateway(answers={"health": WELL}))
-
-    with listening(serve) as port, pytest.raises(GatewayUnreachableError) as caught:
-        call(elsewhere(port), Presented(), IDENTITY, "health", timeout_s=5)
-
-    assert caught.value.how is Failure.TLS
-    assert "certificate is not trusted" in caught.value.problem
-
-
-def test_a_pinned_certificate_is_taken_elsewhere(tmp_path: Path):
-    serve, fingerprint = speaks_tls(tmp_path, FakeGateway(answers={"health": WELL}))
-
-    with listening(serve) as port:
-        target = evolve(elsewhere(port), tls_fingerprint=fingerprint)
-        answer = call(target, Presented(), IDENTITY, "health", timeout_s=5)
-
-    assert answer.payload == WELL
-
-
-def test_another_certificate_than_the_pinned_one_is_refused(tmp_path: Path):
-    serve, fingerprint = speaks_tls(tmp_path, FakeGateway(answers={"health": WELL}))
-
-    with listening(serve) as port, pytest.raises(GatewayUnreachableError) as caught:
-        target = evolve(elsewhere(port), tls_fingerprint="0" * 64)
-        call(target, Presented(), IDENTITY, "health", timeout_s=5)
-
-    assert caught.value.how is Failure.TLS
-    assert fingerprint in caught.value.problem
-
-
-def test_a_connection_cut_after_the_upgrade_is_dropped():
-    with listening(upgrades(lambda peer: None)) as port:
-        error = unreachable(port)
-
-    assert error.how is Failure.DROPPED
-    assert "its challenge" in error.problem
-
-
-def test_a_connection_cut_before_any_answer_is_dropped():
-    with listening(lambda connection: None) as port:
-        error = unreachable(port)
-
-    assert error.how is Failure.DROPPED
-    assert "the answer to the WebSocket upgrade" in error.problem
-
-
-def test_a_close_frame_tells_its_code_and_reason():
-    with listening(upgrades(lambda peer: peer.close(1013, "gateway starting"))) as port:
-        error = unreachable(port)
-
-    assert error.how is Failure.DROPPED
-    assert error.details["closeCode"] == 1013
-    assert "code 1013 (gateway starting)" in error.problem
-
-
-def test_a_frame_that_breaks_the_protocol_is_dropped():
-    def garble(peer: WebSocketPeer) -> None:
-        peer.connection.sendall(b"\xff\xff\xff\xff")
-
-    with listening(upgrades(garble)) as port:
-        error = unreachable(port)
-
-    assert error.how is Failure.DROPPED
-
-
-@pytest.mark.parametrize(
-    ("serve", "waited_for"),
-    [
-        pytest.param(silent, "the answer to the WebSocket upgrade", id="frozen-process"),
-        pytest.param(upgrades(lambda peer: silent(peer.connection)), "its challenge", id="challenge"),
-    ],
-)
-def test_silence_is_a_timeout_that_says_what_was_awaited(serve: Serve, waited_for: str):
-    with listening(serve) as port:
-        started = time.monotonic()
-        error = unreachable(port, timeout_s=0.1)
-
-    assert error.how is Failure.TIMEOUT
-    assert error.details["waitedFor"] == waited_for
-    assert not error.asked
-    assert time.monotonic() - started < 1
-
-
-def test_a_timeout_after_the_request_says_that_it_may_have_been_done():
-    class Forgetful(FakeGateway):
-        def __call__(self, connection: Any) -> None:
-            try:
-                super().__call__(connection)
-            except KeyError:
-                silent(connection)
-
-    with listening(Forgetful()) as port:
-        error = unreachable(port, timeout_s=0.3)
-
-    assert error.how is Failure.TIMEOUT
-    assert error.asked
-
-
-def test_no_time_at_all_is_a_timeout():
-    with listening(silent) as port:
-        assert unreachable(port, timeout_s=0).how is Failure.TIMEOUT
-
-
-def test_pings_are_answered_and_other_text_is_ignored():
-    def chatter(peer: WebSocketPeer) -> None:
-        peer.ping()
-        peer.send_text("not JSON")
-        peer.send_text("[]")
-        peer.close(1000)
-
-    with listening(upgrades(chatter)) as port:
-        error = unreachable(port)
-
-    assert error.details["closeCode"] == 1000
-
-
-def test_an_ipv6_address_is_dialled_without_its_brackets():
-    target = evolve(local(1), url="ws://[::1]:1", host="::1", dial_host="::1")
-
-    with pytest.raises(GatewayUnreachableError) as caught:
-        call(target, Presented(), IDENTITY, "health", timeout_s=5)
-
-    assert caught.value.how is Failure.REFUSED
-
-
 def test_a_secret_is_never_in_a_repr():
     assert "T0P" not in repr(Presented(token="T0P", password="T0P", device_token="T0P"))
 
 
-def ask(port: int, method: str, params: Any = None, *, presented: Presented | None = None) -> Answer:
-    return call(local(port), presented or Presented(), IDENTITY, method, params, timeout_s=5)
-
-
-def unreachable(
-    port: int, *, secure: bool = False, timeout_s: float = 5
-) -> GatewayUnreachableError:
-    with pytest.raises(GatewayUnreachableError) as caught:
-        call(local(port, secure=secure), Presented(), IDENTITY, "health", timeout_s=timeout_s)
-    return caught.value
-
-
-def local(port: int, *, secure: bool = False) -> Target:
-    scheme = "wss" if secure else "ws"
-    return Target(
-        url=f"{scheme}://127.0.0.1:{port}",
-        source="loopback",
-        trust=Trust.LOCAL,
-        host="127.0.0.1",
-        dial_host="127.0.0.1",
-        port=port,
-    )
-
-
-def elsewhere(port: int) -> Target:
-    """Return a target that is this machine but does not look like it."""
-    url = f"wss://gateway.example:{port}"
-    return evolve(local(port), url=url, host="gateway.example", trust=Trust.REMOTE)
+def ask(
+    port: int, method: str, params: Any = None, *, presented: Presented | None = None
+) -> Answer:
+    return call(target_of(port), presented or Presented(), IDENTITY, method, params, timeout_s=5)

@@ -1,0 +1,346 @@
+"""The five ways in which no gateway answers, on real sockets."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import evolve
+from wsproto import events
+
+from cli.client import Presented, call
+from cli.failures import Failure, GatewayUnreachableError
+from stores.target import Target, Trust
+from tests.peers import (
+    IDENTITY,
+    PATIENCE_S,
+    FakeGateway,
+    Serve,
+    WebSocketPeer,
+    closed_port,
+    listening,
+    says,
+    silent,
+    speaks_tls,
+    target_of,
+    upgrades,
+)
+
+WELL = {"ok": True}
+HTTP_502 = b"HTTP/1.1 502 Bad Gateway\r\nServer: nginx\r\nContent-Length: 9\r\n\r\nno\x1b[31mit"
+HTTP_200_UNTIL_THE_END = b"HTTP/1.0 200 OK\r\nServer: SimpleHTTP/0.6\r\n\r\n<html>"
+NGINX_400 = (
+    b"HTTP/1.1 400 Bad Request\r\nContent-Length: 50\r\n\r\n"
+    b"The plain HTTP request was sent to HTTPS port     "
+)
+
+
+def test_a_closed_port_is_refused():
+    port = closed_port()
+
+    error = unreachable(port)
+
+    assert error.how is Failure.REFUSED
+    assert f"nothing listens at 127.0.0.1:{port}" in error.problem
+
+
+def test_a_name_that_does_not_exist_is_refused_with_the_reason():
+    target = evolve(target_of(1), url="ws://gone.invalid:1", dial_host="gone.invalid")
+
+    with pytest.raises(GatewayUnreachableError) as caught:
+        call(target, Presented(), IDENTITY, "health", timeout_s=5)
+
+    assert caught.value.how is Failure.REFUSED
+    assert "gone.invalid:1 cannot be reached" in caught.value.problem
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "said"),
+    [
+        pytest.param(HTTP_502, 502, "by nginx with HTTP 502: no?[31mit", id="proxy-502"),
+        pytest.param(HTTP_200_UNTIL_THE_END, 200, "SimpleHTTP/0.6 with HTTP 200: <html>", id="200"),
+        pytest.param(b"HTTP/1.1 204 No Content\r\n\r\n", 204, "with HTTP 204", id="no-body"),
+    ],
+)
+def test_an_http_answer_is_told_with_status_server_and_excerpt(
+    answer: bytes, status: int, said: str
+):
+    with listening(says(answer)) as port:
+        error = unreachable(port)
+
+    assert error.how is Failure.HTTP
+    assert error.details["httpStatus"] == status
+    assert said in error.problem
+
+
+def test_what_is_not_even_http_is_told_apart():
+    with listening(says(b"SSH-2.0-OpenSSH_9.6\r\n\r\n")) as port:
+        error = unreachable(port)
+
+    assert error.how is Failure.HTTP
+    assert "is not a gateway" in error.problem
+    assert error.details["excerpt"].startswith("SSH-2.0")
+
+
+@pytest.mark.parametrize(
+    "hello",
+    [
+        pytest.param({"type": "event", "event": "connect.challenge", "payload": {}}, id="no-nonce"),
+        pytest.param({"type": "event", "event": "connect.challenge"}, id="no-payload"),
+    ],
+)
+def test_a_websocket_server_that_is_no_gateway_is_told_apart(hello: dict[str, Any]):
+    with listening(upgrades(lambda peer: peer.send(hello))) as port:
+        error = unreachable(port)
+
+    assert error.how is Failure.HTTP
+    assert "not a gateway" in error.problem
+
+
+def test_tls_where_plain_was_expected_is_a_mismatch(tmp_path: Path):
+    serve, _ = speaks_tls(tmp_path, silent)
+
+    with listening(serve) as port:
+        error = unreachable(port)
+
+    assert error.how is Failure.TLS
+    assert "wss://" in error.problem
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(b"\x15\x03\x03\x00\x02\x02\x16", id="tls-alert"),
+        pytest.param(NGINX_400, id="nginx-in-words"),
+    ],
+)
+def test_a_tls_server_that_answers_plain_text_is_a_mismatch(answer: bytes):
+    with listening(says(answer)) as port:
+        error = unreachable(port)
+
+    assert error.how is Failure.TLS
+
+
+def test_plain_where_tls_was_expected_is_a_mismatch():
+    with listening(says(HTTP_502)) as port:
+        error = unreachable(port, secure=True)
+
+    assert error.how is Failure.TLS
+    assert "ws://" in error.problem
+
+
+def test_a_self_signed_certificate_serves_on_loopback(tmp_path: Path):
+    serve, _ = speaks_tls(tmp_path, FakeGateway(answers={"health": WELL}))
+
+    with listening(serve) as port:
+        answer = call(target_of(port, secure=True), Presented(), IDENTITY, "health", timeout_s=5)
+
+    assert answer.payload == WELL
+
+
+def test_an_untrusted_certificate_elsewhere_is_refused(tmp_path: Path):
+    serve, _ = speaks_tls(tmp_path, FakeGateway(answers={"health": WELL}))
+
+    with listening(serve) as port, pytest.raises(GatewayUnreachableError) as caught:
+        call(elsewhere(port), Presented(), IDENTITY, "health", timeout_s=5)
+
+    assert caught.value.how is Failure.TLS
+    assert "certificate is not trusted" in caught.value.problem
+
+
+def test_a_pinned_certificate_is_taken_elsewhere(tmp_path: Path):
+    serve, fingerprint = speaks_tls(tmp_path, FakeGateway(answers={"health": WELL}))
+
+    with listening(serve) as port:
+        answer = call(
+            elsewhere(port, pinned=fingerprint), Presented(), IDENTITY, "health", timeout_s=5
+        )
+
+    assert answer.payload == WELL
+
+
+def test_another_certificate_than_the_pinned_one_is_refused(tmp_path: Path):
+    serve, fingerprint = speaks_tls(tmp_path, FakeGateway(answers={"health": WELL}))
+
+    with listening(serve) as port, pytest.raises(GatewayUnreachableError) as caught:
+        call(elsewhere(port, pinned="0" * 64), Presented(), IDENTITY, "health", timeout_s=5)
+
+    assert caught.value.how is Failure.TLS
+    assert fingerprint in caught.value.problem
+
+
+def test_a_connection_cut_after_the_upgrade_is_dropped():
+    with listening(upgrades(lambda peer: None)) as port:
+        error = unreachable(port)
+
+    assert error.how is Failure.DROPPED
+    assert "its challenge" in error.problem
+
+
+def test_a_connection_cut_before_any_answer_is_dropped():
+    with listening(lambda connection: None) as port:
+        error = unreachable(port)
+
+    assert error.how is Failure.DROPPED
+    assert "the answer to the WebSocket upgrade" in error.problem
+
+
+def test_a_close_frame_tells_its_code_and_reason():
+    with listening(upgrades(lambda peer: peer.close(1013, "gateway starting"))) as port:
+        error = unreachable(port)
+
+    assert error.how is Failure.DROPPED
+    assert error.details["closeCode"] == 1013
+    assert "code 1013 (gateway starting)" in error.problem
+
+
+def test_a_frame_that_breaks_the_protocol_is_dropped():
+    def garble(peer: WebSocketPeer) -> None:
+        peer.connection.sendall(b"\xff\xff\xff\xff")
+
+    with listening(upgrades(garble)) as port:
+        error = unreachable(port)
+
+    assert error.how is Failure.DROPPED
+
+
+@pytest.mark.parametrize(
+    ("serve", "waited_for"),
+    [
+        pytest.param(silent, "the answer to the WebSocket upgrade", id="frozen-process"),
+        pytest.param(
+            upgrades(lambda peer: silent(peer.connection)), "its challenge", id="challenge"
+        ),
+    ],
+)
+def test_silence_is_a_timeout_that_says_what_was_awaited(serve: Serve, waited_for: str):
+    with listening(serve) as port:
+        started = time.monotonic()
+        error = unreachable(port, timeout_s=0.1)
+
+    assert error.how is Failure.TIMEOUT
+    assert error.details["waitedFor"] == waited_for
+    assert not error.asked
+    assert time.monotonic() - started < 1
+
+
+def test_a_timeout_after_the_request_says_that_it_may_have_been_done():
+    class Forgetful(FakeGateway):
+        def __call__(self, connection: Any) -> None:
+            try:
+                super().__call__(connection)
+            except KeyError:
+                silent(connection)
+
+    with listening(Forgetful()) as port:
+        error = unreachable(port, timeout_s=0.2)
+
+    assert error.how is Failure.TIMEOUT
+    assert error.asked
+
+
+def test_a_full_backlog_is_a_timeout_of_the_connection():
+    with contextlib.ExitStack() as opened:
+        listener = opened.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        port = listener.getsockname()[1]
+        for _ in range(3):
+            waiting = opened.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(("127.0.0.1", port))
+        error = unreachable(port, timeout_s=0.1)
+
+    assert error.how is Failure.TIMEOUT
+    assert error.details["waitedFor"] == "the connection"
+
+
+def test_silence_instead_of_a_tls_handshake_is_a_timeout():
+    with listening(silent) as port:
+        error = unreachable(port, secure=True, timeout_s=0.1)
+
+    assert error.how is Failure.TIMEOUT
+    assert error.details["waitedFor"] == "the TLS handshake"
+
+
+@pytest.mark.slow
+def test_a_peer_that_does_not_read_is_a_timeout():
+    def deaf(peer: WebSocketPeer) -> None:
+        challenge = {"nonce": "n"}
+        peer.send({"type": "event", "event": "connect.challenge", "payload": challenge})
+        left.wait(PATIENCE_S)
+
+    left = threading.Event()
+    with listening(upgrades(deaf)) as port, pytest.raises(GatewayUnreachableError) as caught:
+        call(target_of(port), Presented(token="x" * 12_000_000), IDENTITY, "health", timeout_s=0.2)
+    left.set()
+
+    assert caught.value.how is Failure.TIMEOUT
+
+
+def test_an_answer_in_pieces_is_put_together():
+    def in_pieces(peer: WebSocketPeer) -> None:
+        for text, last in (('{"type": "event", "ev', False), ('ent": "connect.challenge"}', True)):
+            data = peer.protocol.send(events.TextMessage(text, message_finished=last))
+            peer.connection.sendall(data)
+
+    with listening(upgrades(in_pieces)) as port:
+        error = unreachable(port)
+
+    assert error.how is Failure.HTTP  # the challenge was understood: it has no nonce
+
+
+def test_an_endless_message_is_dropped(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("cli.wire.MAX_MESSAGE_BYTES", 1_000)
+
+    with listening(upgrades(lambda peer: peer.send_text("x" * 1_001))) as port:
+        error = unreachable(port)
+
+    assert error.how is Failure.DROPPED
+    assert "larger than" in error.problem
+
+
+def test_no_time_at_all_is_a_timeout():
+    with listening(silent) as port:
+        assert unreachable(port, timeout_s=0).how is Failure.TIMEOUT
+
+
+def test_pings_are_answered_and_other_text_is_ignored():
+    def chatter(peer: WebSocketPeer) -> None:
+        peer.ping()
+        peer.send_text("not JSON")
+        peer.send_text("[]")
+        peer.close(1000)
+
+    with listening(upgrades(chatter)) as port:
+        error = unreachable(port)
+
+    assert error.details["closeCode"] == 1000
+
+
+def test_an_ipv6_address_is_dialled_without_its_brackets():
+    target = evolve(target_of(1), url="ws://[::1]:1", host="::1", dial_host="::1")
+
+    with pytest.raises(GatewayUnreachableError) as caught:
+        call(target, Presented(), IDENTITY, "health", timeout_s=5)
+
+    assert caught.value.how is Failure.REFUSED
+
+
+def unreachable(
+    port: int, *, secure: bool = False, timeout_s: float = 5
+) -> GatewayUnreachableError:
+    with pytest.raises(GatewayUnreachableError) as caught:
+        call(target_of(port, secure=secure), Presented(), IDENTITY, "health", timeout_s=timeout_s)
+    return caught.value
+
+
+def elsewhere(port: int, *, pinned: str | None = None) -> Target:
+    """Return a target that is this machine but does not look like it."""
+    url = f"wss://gateway.example:{port}"
+    return evolve(
+        target_of(port), url=url, host="gateway.example", trust=Trust.REMOTE, tls_fingerprint=pinned
+    )
