@@ -9,10 +9,10 @@ from typing import Any
 from gateway.door import Door, Visit
 from gateway.hub import Session
 from gateway.methods.system import health_of
-from gateway.policy.access import PROBE, Admit, Facts, RequirePairing
+from gateway.policy.access import PROBE, Admission, Admit, Facts, RequirePairing
 from gateway.policy.remedy import Refused, explain_full_list, explain_pairing
-from gateway.protocol.close import INTERNAL_ERROR
-from gateway.protocol.errors import ErrorCode, ErrorShape
+from gateway.protocol.close import INTERNAL_ERROR, POLICY_VIOLATION
+from gateway.protocol.errors import DetailCode, ErrorCode, ErrorShape
 from gateway.protocol.frames import EventBody, StateVersion, response_ok
 from gateway.protocol.hello import HelloAuth, PendingUpgrade, Snapshot, build_hello
 from gateway.protocol.signature import ProofOk
@@ -57,7 +57,9 @@ async def request_pairing(
         item = await _waiting(door, facts)
     except TooManyPendingError:
         return explain_full_list(decision, facts, words=words)
-    except (StoreError, TransitionError) as error:
+    except TransitionError as error:
+        return _not_allowed(error)
+    except StoreError as error:
         return _store_trouble(error)
     _log_upgrade(visit, facts, str(decision.reason))
     return explain_pairing(decision, facts, request_id=item.request_id, words=words)
@@ -80,17 +82,21 @@ async def admit_silently(
 ) -> PairedDevice | Refused:
     """Pair or upgrade a local device at once, with its audit line, and return its record."""
     wish = wish_of(facts)
-    known = facts.paired is not None
     caller = Caller("local", uid=door.runtime.own_uid)
+    waiting = {item.request_id for item in door.runtime.store.book.pending_of(wish.device_id)}
     try:
         item, device = await door.keeper.apply(
             partial(pairing.admit, wish=wish, caller=caller, via="silent")
         )
-    except (StoreError, TransitionError) as error:
+    except TransitionError as error:
+        return _not_allowed(error)
+    except StoreError as error:
         return _store_trouble(error)
-    door.keeper.tell_resolved(item.request_id, item.device_id, "approved")
-    if known:
-        _log_upgrade(visit, facts, "scope-upgrade")
+    if item.request_id not in waiting:  # else the keeper has told it already
+        door.keeper.tell_resolved(item.request_id, item.device_id, "approved")
+    if decision.admission is Admission.UPGRADE and facts.paired is not None:
+        known_role = facts.role in facts.paired.live_roles
+        _log_upgrade(visit, facts, "scope-upgrade" if known_role else "role-upgrade")
     extra = {"conn": visit.conn_id}
     logger.info(
         "device pairing auto-approved device=%s role=%s", wish.device_id, wish.role, extra=extra
@@ -117,6 +123,14 @@ def _log_upgrade(visit: Visit, facts: Facts, reason: str) -> None:
         visit.conn_id,
         extra={"conn": visit.conn_id},
     )
+
+
+def _not_allowed(error: TransitionError) -> Refused:
+    """Return the refusal of what the book of this very moment does not allow."""
+    shape = ErrorShape(
+        ErrorCode.NOT_PAIRED, error.wire_message, {"code": DetailCode.PAIRING_REQUIRED}
+    )
+    return Refused(shape, POLICY_VIOLATION, error.wire_message, f"Not allowed: {error}.")
 
 
 def _store_trouble(error: Exception) -> Refused:

@@ -15,6 +15,7 @@ from gateway.door import Door, Visit
 from gateway.hub import Session
 from gateway.peer_uid import kernel_tells, peer_uid
 from gateway.policy.access import (
+    PROBE,
     AccessDecision,
     Admission,
     Admit,
@@ -22,11 +23,9 @@ from gateway.policy.access import (
     Refuse,
     RequirePairing,
     decide_access,
+    refused_early,
 )
-from gateway.policy.address import (
-    Locality,
-    judge_locality,
-)
+from gateway.policy.address import Locality, judge_locality
 from gateway.policy.credentials import Accepted, Rejected, judge_credentials
 from gateway.policy.origin import judge_origin
 from gateway.policy.remedy import Refused, explain
@@ -42,7 +41,7 @@ from gateway.protocol.connect import (
 from gateway.protocol.errors import ErrorCode, ErrorShape
 from gateway.protocol.frames import InvalidFrame, NotJson, Request, parse_request, response_error
 from gateway.protocol.schema import InvalidParamsError
-from gateway.protocol.signature import ProofFailure, ProofOk, judge_device_proof
+from gateway.protocol.signature import NONCE_REQUIRED, ProofOk, judge_device_proof
 from stores import keys
 
 logger = logging.getLogger("gateway.ws")
@@ -85,14 +84,25 @@ async def shake_hands(
         return _invalid(request, f"invalid connect params: {error}")
     session.client = f"{params.client.id}/{params.client.mode}"
     facts = gather(door, visit, params, nonce)
+    first = decide_access(facts)
     if facts.device_id is not None:
         door.runtime.hub.claim(session, facts.device_id)
-        if facts.paired is None or not isinstance(decide_access(facts), Admit):
-            # Another program may have approved the device a moment ago: look before refusing.
+        if not _as_approved(first):
+            # Another program may have approved more a moment ago: look before giving less.
             await door.keeper.look()
             facts = gather(door, visit, params, nonce)
-    facts, decision = decide(door, visit, facts)
+            first = decide_access(facts)
+    facts, decision = decide(door, visit, facts, first)
     return await _act(door, visit, session, request.id, facts, decision)
+
+
+def _as_approved(decision: AccessDecision) -> bool:
+    """Tell whether a device gets all it asks for by what is on file: nothing newer gives more."""
+    return (
+        isinstance(decision, Admit)
+        and decision.admission is Admission.KNOWN
+        and not decision.upgrade_pending
+    )
 
 
 def _invalid(request: Request, text: str, *, sentence: str = "") -> Goodbye:
@@ -126,7 +136,7 @@ def gather(door: Door, visit: Visit, params: ConnectParams, nonce: str) -> Facts
         params=params,
         protocol=protocol,
         address=address,
-        locality=evolve(locality, uid_confirmed=locality.local),
+        locality=Locality(locality.local, locality.why, uid_confirmed=locality.local),
         host=visit.host,
         origin=visit.origin,
         origin_verdict=judge_origin(
@@ -161,44 +171,83 @@ def _locality(door: Door, visit: Visit, owner: int | None, *, asked: bool = Fals
     )
 
 
-def decide(door: Door, visit: Visit, facts: Facts) -> tuple[Facts, AccessDecision]:
-    """Return the verdict, with the kernel asked where it matters and the throttle charged."""
-    if facts.locality.local and _kernel_matters(facts):
-        owner = peer_uid(visit.peer, visit.local)
-        facts = evolve(facts, locality=_locality(door, visit, owner, asked=True))
-    if isinstance(facts.proof, ProofFailure) or not facts.origin_verdict.allowed:
+def decide(
+    door: Door, visit: Visit, facts: Facts, first: AccessDecision | None = None
+) -> tuple[Facts, AccessDecision]:
+    """Return the verdict, with the kernel asked where it matters and the throttle charged.
+
+    ``first`` is what `decide_access` said of ``facts`` if it was asked already; a verdict is made
+    anew only on new facts.
+
+    What is refused before any secret is looked at says nothing about one, so it costs nothing.
+    """
+    decision = first or decide_access(facts)
+    if facts.locality.local and _depends_on_locality(door, visit, facts, decision):
+        facts = _with_owner(door, visit, facts)
+        decision = decide_access(facts)
+    if refused_early(facts) is not None:
+        return facts, decision
+    bucket, now_s = _bucket(visit, facts), door.clock()
+    throttle = door.runtime.throttle
+    locked_s = throttle.locked_for_s(bucket, now_s)
+    if locked_s is not None:
+        facts = evolve(facts, locked_for_s=locked_s)
         return facts, decide_access(facts)
-    bucket = bucket_for(
+    match facts.credential:
+        case Accepted():
+            throttle.record_success(bucket, now_s)
+        case Rejected(wrong=True):
+            throttle.record_failure(bucket, now_s)
+        case Rejected():
+            pass  # a missing secret is not a wrong one
+    return facts, decision
+
+
+def _bucket(visit: Visit, facts: Facts) -> str | None:
+    auth = facts.params.auth
+    guesses_device_token = auth.device_token and not (auth.token or auth.password)
+    return bucket_for(
         facts.address,
-        kind="device-token"
-        if facts.params.auth.device_token and not facts.params.auth.token
-        else "shared-secret",
+        kind="device-token" if guesses_device_token else "shared-secret",
         trusted=visit.settings.trusted,
         paired_device_id=facts.device_id if facts.paired is not None else None,
         local=facts.locality.local,
         has_origin=facts.origin is not None,
     )
-    now_s = door.clock()
-    throttle = door.runtime.throttle
-    locked_s = throttle.locked_for_s(bucket, now_s)
-    facts = evolve(facts, locked_for_s=locked_s)
-    if locked_s is None and isinstance(facts.credential, Rejected) and facts.credential.wrong:
-        throttle.record_failure(bucket, now_s)
-    elif locked_s is None and isinstance(facts.credential, Accepted):
-        throttle.record_success(bucket, now_s)
-    return facts, decide_access(facts)
 
 
-def _kernel_matters(facts: Facts) -> bool:
-    """Tell whether it matters that the peer is really ours: not for a plain known admission.
+def _depends_on_locality(door: Door, visit: Visit, facts: Facts, decision: AccessDecision) -> bool:
+    """Tell whether being local earns anything here: the kernel is asked only then.
 
-    Being local earns silence, scopes, freedom from the throttle, and a refusal that tells more.
+    That is silence, scopes, words (a refusal tells a local client more), a signature without a
+    nonce, and freedom from the throttle, which is why a lock of the address counts too.
     """
-    decision = decide_access(facts)
-    if not isinstance(decision, Admit) or decision.upgrade_pending:
+    if not isinstance(decision, Admit) or decision.upgrade_pending or _signed_no_nonce(facts):
         return True
-    remote = evolve(facts.locality, local=False, uid_confirmed=False)
-    return decision != decide_access(evolve(facts, locality=remote))
+    remote = evolve(
+        facts, locality=Locality(local=False, why=facts.locality.why, uid_confirmed=False)
+    )
+    if door.runtime.throttle.locked_for_s(_bucket(visit, remote), door.clock()) is not None:
+        return True
+    probe = facts.params.client.mode == PROBE
+    if decision.admission is Admission.KNOWN and decision.with_device and not probe:
+        return False  # a device that gets what is on file gets it from anywhere
+    return decide_access(remote) != decision
+
+
+def _signed_no_nonce(facts: Facts) -> bool:
+    return isinstance(facts.proof, ProofOk) and facts.proof.version == 1
+
+
+def _with_owner(door: Door, visit: Visit, facts: Facts) -> Facts:
+    """Return the facts with the kernel's answer on whose the peer's socket is."""
+    owner = peer_uid(visit.peer, visit.local)
+    locality = _locality(door, visit, owner, asked=True)
+    facts = evolve(facts, locality=locality)
+    if _signed_no_nonce(facts) and not locality.local:
+        # It was let pass as local: what was signed without a nonce could be anybody's replay.
+        return evolve(facts, proof=NONCE_REQUIRED, paired=None, blocked=False)
+    return facts
 
 
 async def _act(

@@ -5,10 +5,16 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from gateway.methods.call import Call, CallError, invalid_request, unavailable
+from gateway.methods.call import (
+    NOTHING,
+    Call,
+    checked,
+    invalid_request,
+    missing_scope,
+    unavailable,
+)
 from gateway.policy.credentials import Method
-from gateway.protocol.errors import DetailCode, ErrorCode, ErrorShape
-from gateway.protocol.schema import NAME, Closed, InvalidParamsError, require
+from gateway.protocol.schema import NAME, Closed
 from stores import pairing
 from stores.devices import Transition
 from stores.errors import NotAllowedError, StoreError, TransitionError
@@ -16,23 +22,7 @@ from stores.listing import listing, paired_item
 from stores.scopes import ADMIN
 from stores.transition import Caller
 
-_NOTHING = Closed({})
 _REQUEST_ID = Closed({"requestId": NAME})
-
-
-def checked(call: Call, method: str, schema: Closed) -> dict[str, Any]:
-    """Return the parameters of a method whose parameters are closed; none means ``{}``.
-
-    Raises:
-        CallError: they do not fit; the text names what does not.
-    """
-    params = {} if call.params is None else call.params
-    try:
-        require(schema, params)
-    except InvalidParamsError as error:
-        raise invalid_request(f"invalid {method} params: {error}") from error
-    fitting: dict[str, Any] = params
-    return fitting
 
 
 def caller_of(call: Call) -> Caller:
@@ -55,41 +45,21 @@ async def _decided(call: Call, transition: Transition) -> Any:
             raise invalid_request(refusal.wire_message) from refusal
         raise missing_scope(call, refusal.missing_scopes[0]) from refusal
     except TransitionError as refusal:
-        raise invalid_request(refusal.wire_message, {"remedy": refusal.remedy}) from refusal
+        told = {"remedy": {"sentence": _sentence(refusal), "where": "gateway-host"}}
+        raise invalid_request(refusal.wire_message, told) from refusal
     except StoreError as error:
         raise unavailable("the device store cannot be used now; see the gateway's log") from error
 
 
-def missing_scope(call: Call, scope: str) -> CallError:
-    """Return the refusal of a call for want of a scope; it names the upgrade that waits, if any.
-
-    The code is FORBIDDEN for protocol 4 and INVALID_REQUEST for 3 (protocol fact).
-    """
-    session = call.session
-    message = f"missing scope: {scope}"
-    details: dict[str, Any] = {
-        "code": DetailCode.MISSING_SCOPE,
-        "missingScope": scope,
-        "requiredScopes": [scope],
-    }
-    if session.pending_upgrade_id is not None:
-        words = call.runtime.words
-        prefix = words.local if session.local else words.plain
-        command = f"{prefix} devices approve {session.pending_upgrade_id}"
-        message += f" (run {command})"
-        details["requestId"] = session.pending_upgrade_id
-        details["remedy"] = {
-            "sentence": "The device asked for this scope too; approve it and try again.",
-            "command": command,
-            "where": "container" if session.local and words.in_container else "gateway-host",
-        }
-    code = ErrorCode.FORBIDDEN if session.protocol >= 4 else ErrorCode.INVALID_REQUEST
-    return CallError(ErrorShape(code, message, details))
+def _sentence(error: TransitionError) -> str:
+    """Return problem and remedy as what a person reads: whole sentences."""
+    parts = [error.problem, *([error.remedy] if error.remedy else [])]
+    return " ".join(f"{part[:1].upper()}{part[1:]}." for part in parts)
 
 
 def pair_list(call: Call) -> dict[str, Any]:
     """Answer ``device.pair.list``; who proved only a device token sees only that device."""
-    checked(call, "device.pair.list", _NOTHING)
+    checked(call, "device.pair.list", NOTHING)
     runtime, session = call.runtime, call.session
     found = listing(
         runtime.store.book,

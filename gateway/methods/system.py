@@ -6,6 +6,10 @@ from typing import Any
 
 from gateway.methods.call import Call
 from gateway.runtime import Runtime
+from stores.scopes import ADMIN
+
+#: What a session that is no admin is told of a problem whose words name files of this machine.
+IN_THE_LOG = "see the gateway's log"
 
 
 def health_of(runtime: Runtime) -> dict[str, Any]:
@@ -37,15 +41,21 @@ def health_of(runtime: Runtime) -> dict[str, Any]:
 def health(call: Call) -> dict[str, Any]:
     """Answer ``health``; where files are is told to admins alone."""
     answer = health_of(call.runtime)
-    if answer["problems"] and "operator.admin" not in call.session.holds:
-        answer["problems"] = [{"problem": "see the gateway's log"}]
+    if answer["problems"] and ADMIN not in call.session.holds:
+        answer["problems"] = [{"problem": IN_THE_LOG}]
     return answer
 
 
 def status(call: Call) -> dict[str, Any]:
-    """Answer ``status``: the published shape without an agent, and what this gateway is doing."""
+    """Answer ``status``: the published shape without an agent, and what this gateway is doing.
+
+    The words of a configuration problem are told to admins alone.
+    """
     runtime = call.runtime
     book = runtime.store.book
+    problem = runtime.config_problem
+    if problem is not None and ADMIN not in call.session.holds:
+        problem = IN_THE_LOG
     return {
         "heartbeat": {"defaultAgentId": "main", "agents": []},
         "channelSummary": [],
@@ -64,7 +74,7 @@ def status(call: Call) -> dict[str, Any]:
             "pairedDevices": len(book.paired),
             "pendingRequests": len(book.pending),
             "restartRequired": list(runtime.restart_required),
-            "configProblem": runtime.config_problem,
+            "configProblem": problem,
         },
     }
 

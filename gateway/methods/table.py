@@ -9,16 +9,22 @@ from typing import Any
 from attrs import frozen
 
 from gateway.methods import config, devices, system
-from gateway.methods.call import Call, CallError, invalid_request
+from gateway.methods.call import Call, CallError, invalid_request, missing_scope
 from gateway.protocol.errors import ErrorCode, ErrorShape
 from gateway.protocol.frames import Request, response_error, response_ok
+from gateway.protocol.schema import shown
 from stores.records import Role
 from stores.scopes import ADMIN, PAIRING, READ
 
 logger = logging.getLogger("gateway.methods")
 
-#: Methods that belong to nodes; operators are refused (protocol fact).
-NODE_METHODS = frozenset({"node.invoke.result", "node.event", "skills.bins"})
+#: Methods that belong to nodes; operators are refused (protocol fact, both versions together).
+NODE_METHODS = frozenset(
+    {"node.invoke.result", "node.invoke.progress", "node.event", "skills.bins"}
+    | {"node.pending.pull", "node.pending.ack", "node.pending.drain"}
+    | {"node.pluginSurface.refresh", "node.pluginTools.update", "node.skills.update"}
+    | {"node.runnerInventory.update"}
+)
 
 
 @frozen
@@ -64,6 +70,9 @@ ADVERTISED_EVENTS = [
 def _authorised(call: Call, name: str) -> Method:
     """Return the method if the session may call it: role, then scope, then whether it exists.
 
+    A method that does not exist needs operator.admin, but asking for one is no trespass: published
+    browser pages ask for dozens that only an agent could answer.
+
     Raises:
         CallError: in the words of the wire.
     """
@@ -72,12 +81,14 @@ def _authorised(call: Call, name: str) -> Method:
     if method is not None and method.scope is None:
         return method
     if (session.role == Role.NODE) != (name in NODE_METHODS):
-        raise invalid_request(f"unauthorized role: {session.role}")
-    needed = method.scope if method is not None else ADMIN
-    if needed is not None and needed not in session.holds:
-        raise devices.missing_scope(call, needed)
+        error = ErrorShape(ErrorCode.INVALID_REQUEST, f"unauthorized role: {session.role}")
+        raise CallError(error, unauthorised=True)
+    needed = ADMIN if method is None else method.scope
+    # A node holds no scopes: what its role gives it asks for none.
+    if session.role != Role.NODE and needed is not None and needed not in session.holds:
+        raise missing_scope(call, needed, unauthorised=method is not None)
     if method is None:
-        raise invalid_request(f"unknown method: {name[:100]}")
+        raise invalid_request(f"unknown method: {shown(name)}")
     return method
 
 
@@ -90,7 +101,7 @@ async def answer(call: Call, request: Request) -> str:
     try:
         method = _authorised(call, request.method)
     except CallError as refusal:
-        session.refused_calls += 1
+        session.refused_calls += refusal.unauthorised
         return response_error(request.id, refusal.error)
     session.refused_calls = 0
     try:

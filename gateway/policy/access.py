@@ -85,8 +85,12 @@ class Facts:
 
     @property
     def authenticated(self) -> bool:
-        """Whether a credential was accepted, whatever else is wrong."""
-        return isinstance(self.credential, Accepted) and self.locked_for_s is None
+        """Whether a credential was accepted: never before all that is checked ahead of it was.
+
+        A page of a foreign origin, or a forged signature, would else learn whether a guess is
+        right, and no throttle counts those.
+        """
+        return isinstance(self.credential, Accepted) and refused_early(self) is None
 
     @property
     def device_id(self) -> str | None:
@@ -129,25 +133,26 @@ AccessDecision: TypeAlias = Admit | RequirePairing | Refuse
 
 def decide_access(facts: Facts) -> AccessDecision:
     """Return the verdict on one ``connect``."""
-    refusal = _refused_before_credentials(facts)
+    refusal = refused_early(facts)
     if refusal is not None:
         return Refuse(refusal)
-    has_device = facts.proof is not None and not _probe_of_unknown(facts)
-    if isinstance(facts.credential, Rejected):
-        nothing_sent = not facts.credential.wrong
-        if not has_device and nothing_sent:
+    credential = facts.credential
+    if isinstance(credential, Rejected):
+        # Whatever is on file of the device: who proved nothing learns nothing of it.
+        if facts.proof is None and not credential.wrong:
             return _without_device(facts, None)
         return Refuse(Refusal.CREDENTIALS)
-    if not has_device:
-        return _without_device(facts, facts.credential)
     if facts.blocked:
         return Refuse(Refusal.BLOCKED)
+    if facts.proof is None:
+        return _without_device(facts, credential)
     if facts.params.client.mode == PROBE:
-        return _probe(facts, facts.credential)
-    return _with_device(facts, facts.credential)
+        return _probe(facts, credential)
+    return _with_device(facts, credential)
 
 
-def _refused_before_credentials(facts: Facts) -> Refusal | None:
+def refused_early(facts: Facts) -> Refusal | None:
+    """Return what a connect is refused for before any secret is looked at, or None."""
     if facts.protocol is None:
         return Refusal.PROTOCOL
     if facts.role not in tuple(Role):
@@ -159,11 +164,6 @@ def _refused_before_credentials(facts: Facts) -> Refusal | None:
     if facts.locked_for_s is not None:
         return Refusal.THROTTLED
     return None
-
-
-def _probe_of_unknown(facts: Facts) -> bool:
-    """A probe never creates a record, so a device nobody knows counts as none."""
-    return facts.params.client.mode == PROBE and facts.paired is None
 
 
 def _without_device(facts: Facts, credential: Accepted | None) -> AccessDecision:
@@ -182,13 +182,17 @@ def _without_device(facts: Facts, credential: Accepted | None) -> AccessDecision
 
 
 def _probe(facts: Facts, credential: Accepted) -> AccessDecision:
-    """Judge a probe of a known device: it sees what it may, and nothing is written."""
-    assert facts.paired is not None
-    granted = facts.paired.granted_scopes(facts.role)
+    """Judge a probe: it sees what it may, and nothing is written.
+
+    A device that is not approved for the role, or not as what it says it is, counts as none:
+    else calling itself a probe would be a way around an approval.
+    """
+    paired, role, asked = facts.paired, facts.role, facts.params.scopes
+    if paired is None or role not in paired.live_roles or _metadata_changed(facts, paired):
+        return _without_device(facts, credential)
     local = credential.shared and facts.locality.local and facts.origin is None
-    scopes = facts.params.scopes if local else meet(facts.params.scopes, granted)
-    with_device = facts.role in facts.paired.live_roles
-    return Admit(facts.role, scopes, credential.method, with_device=with_device)
+    scopes = asked if local else meet(asked, paired.granted_scopes(role))
+    return Admit(role, _scopes_of(role, scopes), credential.method)
 
 
 def _with_device(facts: Facts, credential: Accepted) -> AccessDecision:
@@ -196,13 +200,14 @@ def _with_device(facts: Facts, credential: Accepted) -> AccessDecision:
     revoked = paired is not None and paired.revoked(role)
     silent = _may_be_silent(facts, credential) and not revoked
     upgrade = silent and credential.shared
-    if paired is None or not (paired.live_roles or revoked):
+    live = paired is not None and paired.live_token(role) is not None
+    if paired is None or not (live or _has_history(paired)):
         if silent:
             return Admit(role, _scopes_of(role, asked), credential.method, Admission.PAIR)
         return RequirePairing(PairingReason.NOT_PAIRED)
     if _metadata_changed(facts, paired):
         return RequirePairing(PairingReason.METADATA_UPGRADE)
-    if role not in paired.live_roles:
+    if not live:
         if upgrade and role == Role.OPERATOR:
             return Admit(role, asked, credential.method, Admission.UPGRADE)
         return RequirePairing(PairingReason.ROLE_UPGRADE)
@@ -215,6 +220,11 @@ def _with_device(facts: Facts, credential: Accepted) -> AccessDecision:
     if both:
         return Admit(role, both, credential.method, upgrade_pending=True)
     return RequirePairing(PairingReason.SCOPE_UPGRADE)
+
+
+def _has_history(paired: PairedDevice) -> bool:
+    """Tell whether a record opens something or once did; one without tokens is as good as none."""
+    return bool(paired.live_roles) or any(map(paired.revoked, paired.tokens))
 
 
 def _may_be_silent(facts: Facts, credential: Accepted) -> bool:

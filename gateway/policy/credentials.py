@@ -98,7 +98,9 @@ def same_secret(presented: str | None, expected: str | None) -> bool:
 def judge_credentials(
     secrets: SharedSecrets, auth: AuthClaim, *, paired: PairedDevice | None, role: str
 ) -> Verdict:
-    """Judge what a client sent: shared secret, bootstrap token, device token, in that order.
+    """Judge what a client sent: one right secret is enough, whatever else came with it.
+
+    What is wrong is named in the order shared secret, bootstrap token, device token.
 
     Args:
         paired: The record of the device whose signature was verified, or None.
@@ -108,11 +110,11 @@ def judge_credentials(
         return Accepted(Method.NONE)
     if any(same_secret(sent, secrets.secret) for sent in (auth.token, auth.password)):
         return Accepted(_METHOD[secrets.mode])
-    if auth.bootstrap_token:
-        return Rejected(AuthReason.BOOTSTRAP_TOKEN_INVALID, wrong=True)
     live = paired.live_token(role) if paired else None
     if live and any(same_secret(sent, live.token) for sent in (auth.device_token, auth.token)):
         return Accepted(Method.DEVICE_TOKEN)
+    if auth.bootstrap_token:
+        return Rejected(AuthReason.BOOTSTRAP_TOKEN_INVALID, wrong=True)
     if auth.token and _once_ours(auth.token, paired):
         return Rejected(AuthReason.DEVICE_TOKEN_MISMATCH, wrong=True)
     if auth.token or auth.password:

@@ -12,10 +12,12 @@ from attrs import frozen
 
 from gateway.policy.access import Facts, PairingReason, Refusal, Refuse, RequirePairing
 from gateway.policy.address import LocalityReason
-from gateway.policy.rows import row_of
-from gateway.policy.words import REQUIREMENTS
-from gateway.protocol.close import POLICY_VIOLATION
+from gateway.policy.credentials import Accepted
+from gateway.policy.rows import keeps_knocking, row_of
+from gateway.policy.words import REQUIREMENTS, quoted
+from gateway.protocol.close import MAX_REASON_BYTES, POLICY_VIOLATION
 from gateway.protocol.errors import DetailCode, ErrorCode, ErrorShape
+from stores.records import Role
 
 #: A client that waits for approval and says so may knock again this often.
 RETRY_AFTER_MS = 3_000
@@ -64,8 +66,8 @@ def what_was_seen(facts: Facts, *, tier: int) -> dict[str, Any]:
     """Return ``details.saw``: at tier 0 only the client's own words."""
     seen: dict[str, Any] = {
         "forwardedFor": facts.address.quoted,
-        "host": facts.host,
-        "origin": facts.origin,
+        "host": facts.host and quoted(facts.host),
+        "origin": facts.origin and quoted(facts.origin),
     }
     if tier >= 1:
         seen["client"] = str(facts.address.client)
@@ -82,26 +84,27 @@ def why_not_local(facts: Facts) -> str:
         case LocalityReason.LOOPBACK:
             return "it is local"
         case LocalityReason.NOT_LOOPBACK:
-            return f"it comes from {address.client}, not from the gateway's own machine"
+            return f"the gateway sees it as {address.client}"
         case LocalityReason.FORWARDED:
             return (
-                f"a proxy forwarded it for {address.client}, and a forwarded connection is never "
-                "local (gateway.trustedProxies does not skip pairing)"
+                f"a proxy forwarded it for {address.client}, and what is forwarded is never local "
+                "(gateway.trustedProxies names the client, it does not skip approval)"
             )
         case LocalityReason.UNTRUSTED_PROXY:
             return (
-                f"it carries forwarding headers, but {address.peer} is not listed in "
-                f'gateway.trustedProxies (to believe that proxy, set it to ["{address.peer}"])'
+                f"it carries forwarding headers, and {address.peer}, which sent them, is not in "
+                f'gateway.trustedProxies (to see who is behind that proxy, add "{address.peer}")'
             )
         case LocalityReason.HOST:
             return (
-                f"the peer is loopback but the Host is {facts.host}: a proxy that forwards no "
-                "client address? (let it forward X-Forwarded-For, or connect to 127.0.0.1)"
+                f"the peer is loopback but the Host is {quoted(facts.host, missing='missing')}: "
+                "a proxy that forwards no client address? (let it send X-Forwarded-For, or connect "
+                "to 127.0.0.1)"
             )
         case LocalityReason.ORIGIN:
-            return f"the page comes from {facts.origin}, not from the gateway itself"
+            return f"the page comes from {quoted(facts.origin)}, not from the gateway itself"
         case LocalityReason.OTHER_UID:
-            return "the connection belongs to another user of this machine"
+            return "it belongs to another user of the gateway's machine"
 
 
 def explain_pairing(
@@ -112,15 +115,9 @@ def explain_pairing(
     Message and close reason begin and end as published clients parse them.
     """
     tier = tier_of(facts)
-    prefix = words.local if tier == 2 else words.plain
-    command = f"{prefix} devices approve {request_id}"
-    text = f"pairing required: run {command} (requestId: {request_id})"
-    if len(text.encode()) > 120:
-        text = (
-            f"pairing required: run openclaw devices approve {request_id} (requestId: {request_id})"
-        )
-    requirement = REQUIREMENTS[decision.reason]
-    sentence = f"The credential is right, but {requirement}, and {why_not_local(facts)}."
+    command = f"{_prefix(words, tier)} devices approve {request_id}"
+    text = _pairing_text(command, request_id)
+    sentence = _pairing_sentence(decision, facts)
     where = "container" if tier == 2 and words.in_container else "gateway-host"
     details = {
         "code": DetailCode.PAIRING_REQUIRED,
@@ -131,9 +128,55 @@ def explain_pairing(
         "saw": what_was_seen(facts, tier=tier),
         "remedy": {"sentence": sentence, "command": command, "where": where},
         **_wanted(decision, facts),
-        **_retry_advice(facts),
     }
-    waits = "recommendedNextStep" in details
+    in_full = f"{words.local} devices approve {request_id}"
+    return _pairing_refusal(text, details, facts, in_full)
+
+
+def _prefix(words: CommandWords, tier: int) -> str:
+    return words.local if tier == 2 else words.plain
+
+
+def _pairing_text(command: str, request_id: str) -> str:
+    """Return the longest text that fits a close frame whole: a cut one hides the request id."""
+    tail = f"(requestId: {request_id})"
+    forms = (
+        f"pairing required: run {command} {tail}",
+        f"pairing required: run openclaw devices approve {request_id} {tail}",
+        f"pairing required: run openclaw devices list {tail}",
+        f"pairing required {tail}",
+        "pairing required",
+    )
+    return next(form for form in forms if len(form.encode()) <= MAX_REASON_BYTES)
+
+
+def _pairing_sentence(decision: RequirePairing, facts: Facts) -> str:
+    sentence = f"The credential is right, but {_requirement(decision, facts)}."
+    if decision.reason is PairingReason.METADATA_UPGRADE or _revoked(facts):
+        return sentence  # wherever it came from, an operator would have to decide
+    shared = isinstance(facts.credential, Accepted) and facts.credential.shared
+    if facts.locality.local or not shared or facts.role != Role.OPERATOR:
+        return sentence
+    return f"{sentence} Only a local client is let in unasked, and {why_not_local(facts)}."
+
+
+def _revoked(facts: Facts) -> bool:
+    return facts.paired is not None and facts.paired.revoked(facts.role)
+
+
+def _requirement(decision: RequirePairing, facts: Facts) -> str:
+    if _revoked(facts):
+        return f"this device's {facts.role} token was revoked, and only an operator gives it back"
+    return REQUIREMENTS[decision.reason].format(role=facts.role)
+
+
+def _pairing_refusal(
+    text: str, details: dict[str, Any], facts: Facts, command_in_full: str
+) -> Refused:
+    """Return the refusal, with advice for who waits by itself: a command told to wait would hang."""
+    waits = keeps_knocking(facts)
+    if waits:
+        details |= {"recommendedNextStep": "wait_then_retry", "pauseReconnect": False}
     error = ErrorShape(
         ErrorCode.NOT_PAIRED,
         text,
@@ -141,25 +184,28 @@ def explain_pairing(
         retryable=waits or None,
         retry_after_ms=RETRY_AFTER_MS if waits else None,
     )
-    return Refused(
-        error, POLICY_VIOLATION, text, sentence, f"{words.local} devices approve {request_id}"
-    )
+    sentence = str(details["remedy"]["sentence"])
+    return Refused(error, POLICY_VIOLATION, text, sentence, command_in_full)
 
 
-def explain_full_list(decision: RequirePairing, facts: Facts, *, words: CommandWords) -> Refused:
+def explain_full_list(_decision: RequirePairing, facts: Facts, *, words: CommandWords) -> Refused:
     """Return the refusal of a device that cannot even be put on the list of pending requests."""
-    sentence = "Too many devices wait for approval already, so this one was not added."
-    command = f"{words.local if tier_of(facts) == 2 else words.plain} devices list"
+    tier = tier_of(facts)
+    command = f"{_prefix(words, tier)} devices list"
+    where = "container" if tier == 2 and words.in_container else "gateway-host"
+    sentence = (
+        "The credential is right, but too many devices wait for approval already, so this one was "
+        "not added: approve or reject some, then let it try again."
+    )
     details = {
         "code": DetailCode.PAIRING_REQUIRED,
         "reason": "too-many-pending",
         "authenticated": True,
-        "saw": what_was_seen(facts, tier=tier_of(facts)),
-        "remedy": {"sentence": sentence, "command": command, "where": "gateway-host"},
+        "saw": what_was_seen(facts, tier=tier),
+        "remedy": {"sentence": sentence, "command": command, "where": where},
     }
     text = "pairing required: too many devices wait already (run openclaw devices list)"
-    error = ErrorShape(ErrorCode.NOT_PAIRED, text, details)
-    return Refused(error, POLICY_VIOLATION, text, sentence, f"{words.local} devices list")
+    return _pairing_refusal(text, details, facts, f"{words.local} devices list")
 
 
 def explain(decision: Refuse, facts: Facts) -> Refused:
@@ -196,10 +242,3 @@ def _wanted(decision: RequirePairing, facts: Facts) -> dict[str, Any]:
         wanted["approvedRoles"] = list(facts.paired.live_roles)
         wanted["approvedScopes"] = list(facts.paired.baseline)
     return wanted
-
-
-def _retry_advice(facts: Facts) -> dict[str, Any]:
-    """Tell who waits by itself (Control UI, nodes) to go on; a command told to wait would hang."""
-    client = facts.params.client
-    waits = client.id == "openclaw-control-ui" or client.mode in ("webchat", "node")
-    return {"recommendedNextStep": "wait_then_retry", "pauseReconnect": False} if waits else {}

@@ -11,18 +11,21 @@ from typing import Any, Literal
 from attrs import frozen
 
 from gateway.policy.access import Facts, Refusal
-from gateway.policy.credentials import AuthReason, Rejected
+from gateway.policy.credentials import Accepted, AuthReason, Method, Rejected
 from gateway.policy.words import (
     CREDENTIAL_CODES,
     CREDENTIAL_SENTENCES,
     NEXT_STEP,
     ORIGIN_TEXT,
+    PROOF_SENTENCES,
     credential_text,
+    quoted,
 )
 from gateway.protocol.close import POLICY_VIOLATION, PROTOCOL_ERROR
-from gateway.protocol.connect import OLDEST_PROTOCOL, PREFERRED_PROTOCOL
+from gateway.protocol.connect import CONTROL_UI_ID, OLDEST_PROTOCOL, PREFERRED_PROTOCOL
 from gateway.protocol.errors import DetailCode, ErrorCode
 from gateway.protocol.signature import ProofFailure
+from stores.records import Role
 
 Where = Literal["gateway-host", "container", "this-device", "browser"]
 
@@ -42,6 +45,13 @@ class Row:
 def row_of(refusal: Refusal, facts: Facts) -> Row:
     """Return the row of a refusal, filled with the client's own words."""
     return _ROWS[refusal](facts)
+
+
+def keeps_knocking(facts: Facts) -> bool:
+    """Tell whether the client tries again by itself: pages and nodes do, a command would hang."""
+    client = facts.params.client
+    page = client.id == CONTROL_UI_ID or client.mode == "webchat"
+    return page or client.mode == "node" or facts.role == Role.NODE
 
 
 def _protocol(facts: Facts) -> Row:
@@ -66,11 +76,20 @@ def _role(_facts: Facts) -> Row:
 
 
 def _origin(facts: Facts) -> Row:
+    if facts.origin is None:
+        said = (
+            "A client that calls itself a browser page must send an Origin, and none came: a "
+            "proxy on the way dropped it, or this is no browser."
+        )
+    else:
+        said = (
+            f"The page comes from {quoted(facts.origin)} and the Host is {quoted(facts.host)}. "
+            "If the page is yours, add its origin to gateway.controlUi.allowedOrigins in the "
+            "configuration on the gateway's machine."
+        )
     return Row(
         ORIGIN_TEXT,
-        f"The page's origin is {facts.origin or 'not given'} and the Host is "
-        f"{facts.host or 'not given'}; to allow it, add the origin to "
-        "gateway.controlUi.allowedOrigins in the gateway's configuration.",
+        said,
         {
             "code": DetailCode.CONTROL_UI_ORIGIN_NOT_ALLOWED,
             "reason": facts.origin_verdict.reason,
@@ -82,25 +101,22 @@ def _origin(facts: Facts) -> Row:
 def _device_proof(facts: Facts) -> Row:
     failure = facts.proof
     assert isinstance(failure, ProofFailure)
-    clock = failure.detail_code is DetailCode.DEVICE_AUTH_SIGNATURE_EXPIRED
-    said = (
-        "The signature was made at another time than the gateway's clock shows: set this "
-        "device's clock."
-        if clock
-        else "The device did not prove that it holds its key for this very connection."
-    )
-    return Row(failure.message, said, {"code": failure.detail_code, "reason": failure.reason})
+    details = {"code": failure.detail_code, "reason": failure.reason}
+    return Row(failure.message, PROOF_SENTENCES[failure], details)
 
 
-def _throttled(_facts: Facts) -> Row:
+def _throttled(facts: Facts) -> Row:
+    wait_s = max(1, round(facts.locked_for_s or 0))
     return Row(
         "unauthorized: too many failed authentication attempts (retry later)",
-        "Too many wrong credentials came from there: wait, then try the right one.",
+        f"Too many wrong credentials came from there. Wait {wait_s} s, then try the right one.",
         {
             "code": DetailCode.AUTH_RATE_LIMITED,
             "authReason": "rate_limited",
             "canRetryWithDeviceToken": False,
-            "recommendedNextStep": "wait_then_retry",
+            "recommendedNextStep": "wait_then_retry"
+            if keeps_knocking(facts)
+            else "update_auth_credentials",
         },
     )
 
@@ -125,26 +141,39 @@ def _credentials(facts: Facts) -> Row:
 def _control_ui_device(_facts: Facts) -> Row:
     return Row(
         "control ui requires HTTPS or localhost (secure context)",
-        "Browsers make a device key only on HTTPS or on localhost: open the page by one of the "
-        "two, or through `ssh -L`.",
+        "Browsers make a device key only on HTTPS or on localhost. Open the page over HTTPS, or "
+        "bring the gateway's port to this computer with `ssh -L` and open it on 127.0.0.1.",
         {"code": DetailCode.CONTROL_UI_DEVICE_IDENTITY_REQUIRED},
         where="browser",
     )
 
 
-def _no_device(_facts: Facts) -> Row:
+def _no_device(facts: Facts) -> Row:
     return Row(
         "device identity required",
-        "The client sent no device key, and it is not a local operator with the shared secret.",
+        _why_no_device(facts),
         {"code": DetailCode.DEVICE_IDENTITY_REQUIRED},
         code=ErrorCode.NOT_PAIRED,
+    )
+
+
+def _why_no_device(facts: Facts) -> str:
+    if facts.role == Role.NODE:
+        return "A node needs a device key, and none counts here."
+    if isinstance(facts.credential, Accepted) and facts.credential.method is Method.NONE:
+        return "This gateway asks for no secret, so every client needs a device key of its own."
+    return (
+        "Neither a secret nor a device key was sent. Give this client the gateway's token "
+        "(gateway.auth.token in the configuration on the gateway's machine), or let it make a "
+        "device key."
     )
 
 
 def _blocked(_facts: Facts) -> Row:
     return Row(
         "pairing required: this device is blocked",
-        "An operator blocked this device.",
+        "An operator blocked this device. Until one lifts the block, it is not let in and no "
+        "request of it is kept.",
         {"code": DetailCode.PAIRING_REQUIRED, "reason": "blocked"},
         code=ErrorCode.NOT_PAIRED,
         where="gateway-host",

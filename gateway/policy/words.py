@@ -7,7 +7,11 @@ from __future__ import annotations
 
 from gateway.policy.access import PairingReason
 from gateway.policy.credentials import AuthReason
+from gateway.protocol import signature
 from gateway.protocol.errors import DetailCode
+
+#: Longest part of a header that a sentence quotes; real origins and hosts are shorter.
+MAX_QUOTED = 260
 
 ORIGIN_TEXT = (
     "origin not allowed (open the Control UI from the gateway host or allow it in "
@@ -15,10 +19,12 @@ ORIGIN_TEXT = (
 )
 
 REQUIREMENTS = {
-    PairingReason.NOT_PAIRED: "the device is not approved yet",
-    PairingReason.ROLE_UPGRADE: "the device asks for a role it was not approved for",
-    PairingReason.SCOPE_UPGRADE: "the device asks for scopes it was not approved for",
-    PairingReason.METADATA_UPGRADE: "the device now says it is another platform or kind of device",
+    PairingReason.NOT_PAIRED: "this device is not approved yet",
+    PairingReason.ROLE_UPGRADE: "this device is not approved as {role}",
+    PairingReason.SCOPE_UPGRADE: "this device asks for scopes that it is not approved for",
+    PairingReason.METADATA_UPGRADE: (
+        "this device now says that it is of another platform or kind than the one approved"
+    ),
 }
 
 CREDENTIAL_CODES = {
@@ -41,25 +47,52 @@ NEXT_STEP = {
 
 CREDENTIAL_SENTENCES = {
     AuthReason.TOKEN_MISSING: (
-        "No token was sent; the gateway's own is gateway.auth.token in its configuration."
+        "No token was sent. Give this client the gateway's own: gateway.auth.token in the "
+        "configuration on the gateway's machine."
     ),
     AuthReason.TOKEN_MISMATCH: (
-        "A token was sent, and it is not the gateway's; the right one is gateway.auth.token in "
-        "the gateway's configuration."
+        "The token that was sent is not the gateway's. The right one is gateway.auth.token in the "
+        "configuration on the gateway's machine."
     ),
     AuthReason.PASSWORD_MISSING: (
-        "No password was sent; the gateway's own is gateway.auth.password in its configuration."
+        "No password was sent. Give this client the gateway's own: gateway.auth.password in the "
+        "configuration on the gateway's machine."
     ),
     AuthReason.PASSWORD_MISMATCH: (
-        "A password was sent, and it is not the gateway's; the right one is "
-        "gateway.auth.password in the gateway's configuration."
+        "The password that was sent is not the gateway's. The right one is gateway.auth.password "
+        "in the configuration on the gateway's machine."
     ),
     AuthReason.DEVICE_TOKEN_MISMATCH: (
-        "The device's own token is not valid any more; connect with the gateway's token, or let "
-        "an operator approve the device again."
+        "The device token that was sent is not valid, or not any more. Connect with the gateway's "
+        "own token or password: the device then gets a new one, or a request that an operator "
+        "approves."
     ),
     AuthReason.BOOTSTRAP_TOKEN_INVALID: (
-        "The setup code is unknown, expired or used: ask for a new one."
+        "The setup code is unknown, expired or used. Connect with the gateway's own token or "
+        "password instead."
+    ),
+}
+
+PROOF_SENTENCES = {
+    signature.KEY_INVALID: "The device's public key cannot be read. Let it make a new identity.",
+    signature.ID_MISMATCH: (
+        "The device id does not belong to the key that was sent: the device's identity file is "
+        "damaged. Let it make a new identity."
+    ),
+    signature.EXPIRED: (
+        "The signature was made at another time than the gateway's clock shows. Set the clock of "
+        "this device, or of the gateway's machine."
+    ),
+    signature.NONCE_REQUIRED: (
+        "The device did not answer the gateway's challenge; only a local one of protocol 3 may."
+    ),
+    signature.NONCE_MISMATCH: (
+        "The device answered the challenge of another connection: something on the way repeats "
+        "old messages, or the client is broken."
+    ),
+    signature.SIGNATURE_INVALID: (
+        "The signature does not fit the key and what was sent with it: something on the way "
+        "changed the message, or the client is broken."
     ),
 }
 
@@ -82,6 +115,14 @@ _FIXED = {
         "review `openclaw devices list`)"
     ),
 }
+
+
+def quoted(text: str | None, *, missing: str = "not given") -> str:
+    """Return a header's value as a sentence may hold it: cut, and nothing unprintable in it."""
+    if not text:
+        return missing
+    cut = text if len(text) <= MAX_QUOTED else text[:MAX_QUOTED] + "..."
+    return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in cut)
 
 
 def credential_text(reason: AuthReason, *, client_id: str, client_mode: str) -> str:
