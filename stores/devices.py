@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import secrets
+import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -43,6 +43,8 @@ _Held: TypeAlias = tuple[
 
 def new_device_token() -> str:
     """Return a fresh device token: 32 random bytes as base64url without padding."""
+    import secrets  # late: it loads OpenSSL, which a reader of the store has no use for
+
     return secrets.token_urlsafe(TOKEN_BYTES)
 
 
@@ -277,7 +279,7 @@ class DeviceStore:
             found = read_file(path)
             if found is None or len(found[0]) != STORE_KEY_BYTES:
                 ensure_private_dir(self.directory)
-                replace_file(path, secrets.token_bytes(STORE_KEY_BYTES))
+                replace_file(path, os.urandom(STORE_KEY_BYTES))
                 found = read_file(path)
             assert found is not None
             self._key = found[0]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import stat as stat_bits
 from collections.abc import Iterator
 from itertools import takewhile
@@ -197,7 +196,7 @@ def stage_file(path: Path, data: bytes, *, mode: int = FILE_MODE, durable: bool 
     Raises:
         StoreError: nothing is left behind.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
     try:
         owner = _owner_to_keep(path)
         handle = os.open(

@@ -5,8 +5,6 @@ The id doubles as the verification code that the waiting device and the approver
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from collections.abc import Callable
 
 #: Characters of a request id: no 0/O, 1/I/L to mistake on a phone call.
@@ -31,6 +29,9 @@ def request_code(
     # Every part with its length, every list with its count: no two wishes make the same text.
     parts = (device_id, str(len(roles)), *sorted(roles), str(len(scopes)), *sorted(scopes))
     wish = "".join(f"{len(part)}:{part}" for part in (*parts, platform or "", device_family or ""))
+    import hashlib  # late, both: a reader of the store makes no ids
+    import hmac
+
     for counter in range(64):
         text = wish if counter == 0 else f"{wish}|{counter}"
         number = int.from_bytes(

@@ -1,0 +1,1 @@
+"""What the gateway costs, as ratios to a floor measured in the same run: `python -m benchmarks`."""

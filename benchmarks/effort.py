@@ -1,0 +1,36 @@
+"""How much is measured: enough to trust a median, or enough to see that it works."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+
+@frozen
+class Effort:
+    """How often things are done.
+
+    Args:
+        rounds: Of each comparison; what is compared takes turns within a round.
+        handshakes: In a round.
+        requests: In a round.
+        sessions: Idle ones, to weigh them.
+        starts: Of each program.
+        approvals: Timed one by one.
+        devices: On file where many are.
+    """
+
+    rounds: int
+    handshakes: int
+    requests: int
+    sessions: int
+    starts: int
+    approvals: int
+    devices: int
+
+
+FULL = Effort(
+    rounds=9, handshakes=150, requests=1600, sessions=1000, starts=7, approvals=20, devices=10_000
+)
+QUICK = Effort(
+    rounds=2, handshakes=10, requests=160, sessions=50, starts=1, approvals=3, devices=1000
+)
