@@ -206,14 +206,16 @@ def _from_files(
     where = f"the local state in {files.directory}"
     if because is None:
         note(printable(f"Using {where}"))
+    elif because.answered and not files.served:
+        # The gateway of a container behind a published port, or of another profile: what is in
+        # these files says nothing about the device it was asked about.
+        note(
+            printable(f"note: no gateway runs on {where}, so the one that answered works on others")
+        )
+        raise because.error
     else:
         why = because.error.problem.partition("; looked for ")[0]
         note(printable(f"{why}; using {where}"))
-        if because.answered and not files.ever_served:
-            note(
-                "warning: no gateway has run on these files, so the one that answered works on "
-                "others; choose its state with --profile or OPENCLAW_STATE_DIR"
-            )
     return in_files(files) | {"source": "files", "store": str(files.directory)}
 
 

@@ -32,9 +32,10 @@ class Files:
     lock_path: Path
 
     @property
-    def ever_served(self) -> bool:
-        """Tell whether a gateway ever ran on this store; one that stops leaves its lock file."""
-        return self.lock_path.exists()
+    def served(self) -> bool:
+        """Tell whether a gateway runs on this store, or died on it: one that stops takes its note."""
+        marker = self.lock_path.with_name(f"{self.lock_path.name}.held")
+        return any(file.is_file() and file.stat().st_size for file in (self.lock_path, marker))
 
     @property
     def directory(self) -> Path:

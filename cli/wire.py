@@ -228,6 +228,7 @@ class Wire:
             return data
         if self._first or self.target.secure or not self._upgrading:
             raise self._dropped(why)
+        self._socket.close()  # a server that takes one client at a time waits for it
         if self._wants_tls():
             raise self._tls("the port speaks TLS; try a wss:// address")
         raise self._dropped(why)

@@ -13,7 +13,7 @@ from gateway.policy.access import PROBE, Admission, Admit, Facts, RequirePairing
 from gateway.policy.remedy import Refused, explain_full_list, explain_pairing
 from gateway.protocol.close import INTERNAL_ERROR, POLICY_VIOLATION
 from gateway.protocol.errors import DetailCode, ErrorCode, ErrorShape
-from gateway.protocol.frames import EventBody, StateVersion, response_ok
+from gateway.protocol.frames import StateVersion, response_ok
 from gateway.protocol.hello import HelloAuth, PendingUpgrade, Snapshot, build_hello
 from gateway.protocol.signature import ProofOk
 from stores import pairing
@@ -238,13 +238,3 @@ def _note_presence(door: Door, session: Session, facts: Facts) -> None:
     key = session.device_id or client.instance_id or session.conn_id
     session.presence_key = key
     door.runtime.presence.note(key, {k: v for k, v in entry.items() if v is not None})
-    tell_presence(door)
-
-
-def tell_presence(door: Door) -> None:
-    """Broadcast the presence list, if anybody is there to hear it."""
-    runtime = door.runtime
-    if any(session.may_hear("presence") for session in runtime.hub):
-        listing = {"presence": runtime.presence.listing(now_ms=runtime.now_ms())}
-        version = StateVersion(runtime.presence.version, runtime.health_version)
-        runtime.hub.broadcast(EventBody("presence", listing, version))

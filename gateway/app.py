@@ -14,7 +14,7 @@ from gateway.listener import serve_stream
 from gateway.methods.system import health_of
 from gateway.protocol.close import SERVICE_RESTART
 from gateway.protocol.frames import StateVersion
-from gateway.pulse import tell_health, tick
+from gateway.pulse import tell_health, tell_presence, tick
 from gateway.reload import Reloader
 from gateway.session import shutdown_event
 
@@ -36,17 +36,23 @@ def services_of(door: Door, reloader: Reloader) -> list[Service]:
         return health
 
     def version() -> StateVersion:
-        runtime.health_version += 1
         return StateVersion(runtime.presence.version, runtime.health_version)
+
+    def new_version() -> StateVersion:
+        runtime.health_version += 1
+        return version()
 
     return [
         keeper.write_queued,
         keeper.watch,
         keeper.expire_pending,
         reloader.watch,
-        partial(runtime.pulse.ping_sessions, runtime.hub),
+        runtime.pulse.ping_sessions,
         partial(tick, runtime.hub, now_ms=runtime.now_ms),
-        partial(tell_health, runtime.hub, public_health, version),
+        partial(tell_health, runtime.hub, public_health, new_version),
+        partial(
+            tell_presence, runtime.hub, runtime.presence, now_ms=runtime.now_ms, version=version
+        ),
     ]
 
 

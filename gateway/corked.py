@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+
 import trio
+
+#: What is read at once where nobody says how much, bytes.
+READ_BYTES = 65_536
 
 
 class CorkedStream(trio.abc.Stream):
@@ -10,6 +16,14 @@ class CorkedStream(trio.abc.Stream):
 
     While corked, `send_all` only remembers; the first write after `uncork` takes all of it along,
     so that many frames cost one system call.
+
+    A socket is read when it is readable and written at once: Trio's own stream tries every read in
+    vain first and goes once round the loop after every write, which is a quarter of what a small
+    answer costs. So `send_all` is no checkpoint here unless the kernel's buffer is full; whoever
+    takes a lock around it, as the WebSocket library does, passes one there.
+
+    Closing it leaves the inner stream open for its owner: closing a socket that holds unread input
+    resets the connection, and the peer would never see our last words.
     """
 
     def __init__(self, inner: trio.abc.Stream, head: bytes = b"") -> None:
@@ -17,23 +31,53 @@ class CorkedStream(trio.abc.Stream):
         self._head = head
         self._held = bytearray()
         self._corked = False
+        self._closed = False
+        self._socket = inner.socket if isinstance(inner, trio.SocketStream) else None
+        self._filled = False
+        #: Whether anything was ever written.
+        self.wrote = False
+        #: Called once when the stream is closed.
+        self.on_close: Callable[[], None] | None = None
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Return the next bytes; what was read ahead comes first."""
+        self._refuse_if_closed()
         if self._head:
             size = len(self._head) if max_bytes is None else max_bytes
             data, self._head = self._head[:size], self._head[size:]
             return data
-        return bytes(await self._inner.receive_some(max_bytes))
+        if self._socket is None:
+            return bytes(await self._inner.receive_some(max_bytes))
+        size = max_bytes or READ_BYTES
+        if self._filled:  # there is probably more: no need to wait for it
+            data = bytes(await self._inner.receive_some(size))
+        else:
+            data = await receive_when_ready(self._socket, size)
+        self._filled = len(data) == size
+        return data
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send, or remember while corked."""
+        self._refuse_if_closed()
+        self.wrote = True
         if self._corked:
             self._held += data
             return
         if self._held:
-            data, self._held = self._held + data, bytearray()
-        await self._inner.send_all(data)
+            self._held += data
+            data, self._held = self._held, bytearray()
+        sent = self._send_now(data)
+        if sent < len(data):
+            await self._inner.send_all(memoryview(data)[sent:])
+
+    def _send_now(self, data: bytes | bytearray | memoryview) -> int:
+        """Send what the kernel takes at once and return how much that was."""
+        if self._socket is None:
+            return 0
+        try:
+            return os.write(self._socket.fileno(), data)
+        except OSError:
+            return 0  # full or broken: the inner stream waits, or says what is wrong
 
     def cork(self) -> None:
         """Hold back what is sent from now on."""
@@ -45,8 +89,36 @@ class CorkedStream(trio.abc.Stream):
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait as the inner stream does."""
+        self._refuse_if_closed()
         await self._inner.wait_send_all_might_not_block()
 
     async def aclose(self) -> None:
-        """Close the inner stream."""
-        await self._inner.aclose()
+        """Let nothing more through; the inner stream is its owner's to close."""
+        if not self._closed:
+            self._closed = True
+            if self.on_close is not None:
+                self.on_close()
+        await trio.lowlevel.checkpoint()
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise trio.ClosedResourceError
+
+
+async def receive_when_ready(socket: trio.socket.SocketType, max_bytes: int) -> bytes:
+    """Wait until there is something to read and return it; empty is the end.
+
+    Raises:
+        BrokenResourceError: the connection was reset.
+        ClosedResourceError: the socket was closed here.
+    """
+    while True:
+        if socket.fileno() < 0:
+            raise trio.ClosedResourceError
+        await trio.lowlevel.wait_readable(socket)
+        try:
+            return os.read(socket.fileno(), max_bytes)
+        except BlockingIOError:
+            continue  # somebody was faster, or the kernel changed its mind
+        except OSError as error:
+            raise trio.BrokenResourceError from error

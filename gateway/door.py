@@ -49,7 +49,8 @@ class Visit:
         """Return what the log says about the connection."""
         return Visitor(
             conn_id=self.conn_id,
-            remote=str(self.address.client),
+            remote=str(self.address.peer),
+            client=str(self.address.client),
             forwarded=self.address.quoted,
             origin=self.origin,
             host=self.host,
@@ -77,15 +78,14 @@ def begin_visit(
         peer=peer,
         local=local,
         address=address,
-        host=_first(headers, b"host"),
-        origin=_first(headers, b"origin"),
-        user_agent=_first(headers, b"user-agent"),
+        host=_value(headers, b"host"),
+        origin=_value(headers, b"origin"),
+        user_agent=_value(headers, b"user-agent"),
         settings=settings,
     )
 
 
-def _first(headers: Sequence[Header], name: bytes) -> str | None:
-    for key, value in headers:
-        if key == name:
-            return value.decode("latin-1")
-    return None
+def _value(headers: Sequence[Header], name: bytes) -> str | None:
+    """Return a header's value; of one sent twice all of it, so that no part can hide behind."""
+    values = [value.decode("latin-1") for key, value in headers if key == name]
+    return ", ".join(values) if values else None

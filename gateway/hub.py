@@ -17,20 +17,25 @@ from gateway.protocol.hello import MAX_BUFFERED_BYTES
 from stores.records import Role
 from stores.scopes import ADMIN, closure
 
-#: Which scope an event asks for; an event that is not named here is for everybody connected.
+#: Which scope an event asks for, and events for everybody connected. One that stands in neither
+#: is for nobody: who adds an event decides who may hear it.
 #: Source: protocol fact, the visibility table of 2026.9.6.
 EVENT_SCOPES = {
     "presence": "operator.read",
+    "config.changed": "operator.read",
     "device.pair.requested": "operator.pairing",
     "device.pair.resolved": "operator.pairing",
     "device.pair.changed": "operator.pairing",
 }
+OPEN_EVENTS = frozenset({"tick", "health", "heartbeat", "shutdown"})
 
 #: Events a slow reader may miss instead of being ended for them.
 DROPPABLE = frozenset(
     {"presence", "health", "tick", "device.pair.requested", "device.pair.resolved"}
 )
 
+#: Unsent bytes from which on a session's requests wait: who does not read is not answered.
+READ_ON_BELOW_BYTES = 1 << 20
 
 #: How long an ended peer may take to take its last frames and to answer the close.
 END_GRACE_S = 3.0
@@ -64,6 +69,7 @@ class Session:
     outbox: deque[str] = field(factory=deque)
     wake: trio.Event = field(factory=trio.Event)
     refused_calls: int = 0
+    _drained: trio.Event | None = None
     _scope: trio.CancelScope | None = None
     _start_ping: Callable[[], None] | None = None
 
@@ -72,6 +78,10 @@ class Session:
         self._scope, self._start_ping = scope, start_ping
         if self.ending is not None:
             scope.deadline = trio.current_time() + END_GRACE_S
+
+    def unbind(self) -> None:
+        """Let go of the task that served it: the session is over."""
+        self._scope = self._start_ping = None
 
     def ping(self) -> None:
         """Ask the peer whether it is still there, without waiting for the answer."""
@@ -92,7 +102,7 @@ class Session:
         """Tell whether an event is for this session."""
         needed = EVENT_SCOPES.get(event)
         if needed is None:
-            return True
+            return event in OPEN_EVENTS
         return self.role == Role.OPERATOR and (needed in self.holds or ADMIN in self.holds)
 
     def send(self, frame: str) -> None:
@@ -106,12 +116,31 @@ class Session:
         self.unsent_bytes += len(frame)
         self.wake.set()
 
+    def put_first(self, frame: str) -> None:
+        """Put a frame in front of all that broadcasts left in the outbox already."""
+        self.outbox.appendleft(frame)
+        self.unsent_bytes += len(frame)
+
     def send_event(self, body: EventBody) -> None:
         """Put a broadcast event into the outbox, with this connection's next number."""
         if self.unsent_bytes > self.max_buffered_bytes // 2 and body.name in DROPPABLE:
             return
         self.seq += 1
         self.send(body.numbered(self.seq))
+
+    def sent(self, size: int) -> None:
+        """Note that the peer took so many bytes of what was in the outbox."""
+        self.unsent_bytes -= size
+        if self._drained is not None and self.unsent_bytes < READ_ON_BELOW_BYTES:
+            self._drained.set()
+            self._drained = None
+
+    async def wait_read_on(self) -> None:
+        """Wait until so little is unsent that the next request may be read."""
+        while self.unsent_bytes >= READ_ON_BELOW_BYTES:
+            if self._drained is None:
+                self._drained = trio.Event()
+            await self._drained.wait()
 
     def end(self, close: Close) -> None:
         """Ask for the connection to be closed once what is in the outbox was written."""

@@ -24,7 +24,7 @@ from stores.records import DeviceBook
 logger = logging.getLogger("gateway.devices")
 
 #: How often the files are looked at; an approval by another program takes effect within this.
-LOOK_EVERY_S = 0.4
+LOOK_EVERY_S = 0.7
 
 #: How often last-seen times are written down.
 CONTACTS_EVERY_S = 60.0
@@ -55,6 +55,8 @@ class Keeper:
     async def apply(self, transition: Transition) -> Any:
         """Make a transition durable and return its result.
 
+        Cancellation: what was not begun is not done; a write under way is not taken back.
+
         Raises:
             UserFacingError: what the transition raised, or why nothing could be written.
         """
@@ -63,7 +65,12 @@ class Keeper:
             raise StoreError("the gateway is stopping")
         self._waiting.append(ticket)
         self._work.set()
-        await ticket.done.wait()
+        try:
+            await ticket.done.wait()
+        except trio.Cancelled:
+            if ticket in self._waiting:  # else it is being written
+                self._waiting.remove(ticket)
+            raise
         if isinstance(ticket.outcome, UserFacingError):
             raise ticket.outcome
         return ticket.outcome
@@ -89,7 +96,7 @@ class Keeper:
         try:
             outcomes = await runtime.in_thread(_apply, runtime, transitions)
         except UserFacingError as error:
-            logger.error("%s; %s", error.problem, error.remedy or "nothing was written")  # noqa: TRY400  # an operator\'s error has no traceback
+            logger.error("%s; %s", error.problem, error.remedy or "nothing was written")  # noqa: TRY400  # an operator's error has no traceback
             self._refuse(batch, error)
             return
         except BaseException:
@@ -112,7 +119,7 @@ class Keeper:
             await self.runtime.in_thread(self.runtime.store.read)
         except StoreError as error:
             if error.problem != self._complained:
-                logger.error("%s; %s", error.problem, error.remedy)  # noqa: TRY400  # an operator\'s error has no traceback
+                logger.error("%s; %s", error.problem, error.remedy)  # noqa: TRY400  # an operator's error has no traceback
             self._complained = error.problem
             return
         self._complained = ""
@@ -142,7 +149,7 @@ class Keeper:
         try:
             await runtime.in_thread(_flush, runtime)
         except StoreError as error:
-            logger.error("%s; %s", error.problem, error.remedy)  # noqa: TRY400  # an operator\'s error has no traceback
+            logger.error("%s; %s", error.problem, error.remedy)  # noqa: TRY400  # an operator's error has no traceback
             return
         self.announce()
 

@@ -10,15 +10,19 @@ import re
 import uuid
 from collections.abc import Awaitable, Callable
 from functools import partial
+from ipaddress import ip_address
 from typing import Any
 
 import trio
 from attrs import frozen
 from trio_websocket import ConnectionClosed, HandshakeError, wrap_server_stream
+from wsproto.utilities import ProtocolError
 
 from gateway import http
 from gateway.corked import CorkedStream
-from gateway.door import Door, Header, begin_visit
+from gateway.door import Door, Header, Visit, begin_visit
+from gateway.policy.address import is_within
+from gateway.policy.throttle import address_group
 from gateway.session import MAX_CONNECT_BYTES, run_session
 
 logger = logging.getLogger("gateway.ws")
@@ -27,15 +31,25 @@ logger = logging.getLogger("gateway.ws")
 MAX_HEAD_BYTES = 16_384
 HEAD_WITHIN_S = 10.0
 
-#: After our close, what the peer still sends is read and dropped, so that it sees our last words.
+#: After our close, what the peer still sends is read and dropped, so that it sees our last words:
+#: as much as the largest message that a session may have begun to send.
 LINGER_S = 1.0
-LINGER_BYTES = 4 * 1024 * 1024
+LINGER_BYTES = 32 * 1024 * 1024
 
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
+_LONGEST_END = 4
 _LINE_END = re.compile(rb"\r?\n")
-# Headers the WebSocket library decodes as ASCII; it would raise on anything else.
-_ASCII_HEADERS = frozenset({b"host", b"origin", b"connection", b"upgrade"})
 _TLS_HANDSHAKE = b"\x16\x03"
+
+# What a peer can make happen in the middle of anything. A frame that arrives while we close lets
+# the WebSocket library answer in a state in which nothing can be answered: a ProtocolError.
+_PEER_TROUBLE = (
+    trio.BrokenResourceError,
+    trio.ClosedResourceError,
+    ConnectionClosed,
+    HandshakeError,
+    ProtocolError,
+)
 
 
 @frozen
@@ -45,28 +59,23 @@ class Head:
     method: bytes
     headers: tuple[Header, ...]
 
-    def value(self, name: bytes) -> bytes:
-        """Return a header's value, empty if it was not sent."""
-        return next((value for key, value in self.headers if key == name), b"")
+    def has_token(self, name: bytes, token: bytes) -> bool:
+        """Tell whether a header that is a list (RFC 9110, section 5.6.1) holds a token."""
+        values = (value for key, value in self.headers if key == name)
+        return any(word.strip().lower() == token for v in values for word in v.split(b","))
 
     @property
     def wants_websocket(self) -> bool:
         """Whether this is a WebSocket handshake (RFC 6455, section 4.1)."""
-        return self.value(b"upgrade").lower() == b"websocket"
+        return self.has_token(b"upgrade", b"websocket") and self.has_token(
+            b"connection", b"upgrade"
+        )
 
     @property
     def lost_upgrade(self) -> bool:
-        """Whether it would be one if something on the way had not dropped ``Upgrade``."""
-        return any(key.startswith(b"sec-websocket-") for key, _ in self.headers)
-
-    @property
-    def decodable(self) -> bool:
-        """Whether the WebSocket library can read the headers it needs."""
-        return all(
-            value.isascii()
-            for key, value in self.headers
-            if key in _ASCII_HEADERS or key.startswith(b"sec-websocket-")
-        )
+        """Whether it would be one if something on the way had not dropped a header of it."""
+        asked = any(key.startswith(b"sec-websocket-") for key, _ in self.headers)
+        return asked and self.method == b"GET" and not self.wants_websocket
 
 
 def split_head(data: bytes) -> Head | None:
@@ -91,7 +100,7 @@ async def contained(serve: Callable[[], Awaitable[None]], *, label: str) -> None
     """
     try:
         await serve()
-    except* (trio.BrokenResourceError, trio.ClosedResourceError, ConnectionClosed, HandshakeError):
+    except* _PEER_TROUBLE:
         logger.debug("conn=%s peer went away", label)
     except* Exception:
         logger.exception("conn=%s connection crashed", label, extra={"conn": label})
@@ -109,78 +118,93 @@ async def _serve(door: Door, stream: trio.SocketStream, conn_id: str) -> None:
     except OSError:
         await trio.aclose_forcefully(stream)
         return
+    address = ip_address(peer[0].partition("%")[0])
+    # A trusted proxy's own address is never a budget: it stands for everybody behind it.
+    proxied = is_within(address, door.runtime.settings.trusted)
     with trio.CancelScope() as scope:
-        seat = door.lobby.enter(peer[0], scope)
+        seat = door.lobby.enter(None if proxied else address_group(address), scope)
         try:
-            await _route(door, stream, conn_id, peer, local, partial(door.lobby.leave, seat))
+            visit_of = partial(begin_visit, door, conn_id, peer[:2], local[:2])
+            await _route(door, stream, conn_id, seat, visit_of)
+            await _linger(stream)
         finally:
             door.lobby.leave(seat)
-            with trio.move_on_after(LINGER_S, shield=True):
-                await _linger(stream)
-            await trio.aclose_forcefully(stream)
+            stream.socket.close()
 
 
 async def _route(
     door: Door,
     stream: trio.SocketStream,
     conn_id: str,
-    peer: tuple[Any, ...],
-    local: tuple[Any, ...],
-    admitted: Callable[[], None],
+    seat: Any,
+    visit_of: Callable[[tuple[Header, ...]], Visit],
 ) -> None:
-    with trio.move_on_after(HEAD_WITHIN_S) as patience:
+    data, complete = b"", 0
+    with trio.move_on_after(HEAD_WITHIN_S):
         data, complete = await _read_head(stream)
-    if patience.cancelled_caught or not data:
-        return
-    if data.startswith(_TLS_HANDSHAKE):
-        logger.info("conn=%s remote=%s speaks TLS to a port without TLS", conn_id, peer[0])
+    if not data:
         return
     head = split_head(data[:complete]) if complete else None
-    if head is None:
+    visit = visit_of(head.headers if head else ())
+    door.lobby.heard(seat, address_group(visit.address.client))
+    if data.startswith(_TLS_HANDSHAKE):
+        door.refusals.note(visit.peer[0], conn_id, "speaks TLS to a port without TLS")
+    elif head is None:
         await http.refuse_head(stream, too_large=len(data) > MAX_HEAD_BYTES)
-    elif not head.wants_websocket:
-        await http.serve(door, stream, data, lost_upgrade=head.lost_upgrade)
-    elif not head.decodable or head.method != b"GET":
-        await http.refuse_head(stream, too_large=False)
-    else:
-        visit = begin_visit(door, conn_id, peer[:2], local[:2], head.headers)
+    elif head.wants_websocket:
+        admitted = partial(door.lobby.leave, seat)
         await _serve_websocket(stream, data, partial(run_session, door, visit, admitted))
+    else:
+        await http.serve(door, visit, stream, data, lost_upgrade=head.lost_upgrade)
 
 
 async def _read_head(stream: trio.SocketStream) -> tuple[bytes, int]:
     """Return what was read, and where the head in it ends: 0 if it does not."""
-    data = b""
+    data = bytearray()
     while len(data) <= MAX_HEAD_BYTES:
+        searched = max(0, len(data) - _LONGEST_END)
         chunk = await stream.receive_some(MAX_HEAD_BYTES + 1)
         if not chunk:
-            return data, 0
+            break
         data += chunk
         if data.startswith(_TLS_HANDSHAKE):
-            return data, 0
-        end = _HEAD_END.search(data)
+            break
+        end = _HEAD_END.search(data, searched)
         if end is not None and end.end() <= MAX_HEAD_BYTES:
-            return data, end.end()
-    return data, 0
+            return bytes(data), end.end()
+    return bytes(data), 0
 
 
 async def _serve_websocket(
-    stream: trio.SocketStream,
-    data: bytes,
-    serve: Callable[..., Awaitable[None]],
+    stream: trio.SocketStream, data: bytes, serve: Callable[..., Awaitable[None]]
 ) -> None:
     corked = CorkedStream(stream, data)
-    async with trio.open_nursery() as nursery:
-        with trio.move_on_after(HEAD_WITHIN_S) as patience:
-            request = await wrap_server_stream(nursery, corked, max_message_size=MAX_CONNECT_BYTES)
-            ws = await request.accept()
-        if not patience.cancelled_caught:
-            await serve(ws, corked)
-        nursery.cancel_scope.cancel()
+    ws = None
+    try:
+        async with trio.open_nursery() as nursery:
+            with trio.move_on_after(HEAD_WITHIN_S) as patience:
+                # A handshake that the library turned down would be waited for in vain.
+                corked.on_close = patience.cancel
+                request = await wrap_server_stream(
+                    nursery, corked, max_message_size=MAX_CONNECT_BYTES
+                )
+                ws = await request.accept()
+            corked.on_close = None
+            if ws is not None:
+                await serve(ws, corked)
+            nursery.cancel_scope.cancel()
+    except* ValueError:
+        # The library decodes header values as ASCII, and Host as IDNA, before it looks at them.
+        if ws is not None:
+            raise
+        corked.on_close = None
+    if ws is None and not corked.wrote:
+        await http.refuse_head(stream, too_large=False)
 
 
 async def _linger(stream: trio.SocketStream) -> None:
     """Let the peer read our last words: closing with unread input would reset the connection."""
-    try:
+    with trio.move_on_after(LINGER_S):
         await stream.send_eof()
         dropped = 0
         while dropped < LINGER_BYTES:
@@ -188,5 +212,3 @@ async def _linger(stream: trio.SocketStream) -> None:
             if not chunk:
                 return
             dropped += len(chunk)
-    except (trio.BrokenResourceError, trio.ClosedResourceError):
-        return

@@ -15,36 +15,48 @@ PER_ADDRESS_VARIABLE = "OPENCLAW_MAX_PREAUTH_CONNECTIONS_PER_IP"
 
 @define(eq=False)
 class Seat:
-    """One connection's place in the lobby."""
+    """One connection's place in the lobby.
 
-    address: str
+    Args:
+        address: Whose budget it counts against; None while nobody knows who is behind a proxy.
+    """
+
+    address: str | None
     scope: trio.CancelScope
 
 
 @define(eq=False)
 class Lobby:
-    """The budget of unauthenticated connections; the one that waits longest makes room."""
+    """The budget of unauthenticated connections; the one silent for longest makes room."""
 
     max_waiting: int = MAX_WAITING
     max_per_address: int = MAX_WAITING_PER_ADDRESS
+    _closed: bool = False
+    # In the order in which they were heard last.
     _seats: dict[Seat, None] = field(factory=dict)
     _of_address: dict[str, dict[Seat, None]] = field(factory=dict)
 
-    def enter(self, address: str, scope: trio.CancelScope) -> Seat:
-        """Give a connection a seat; over budget, the oldest of its address, or of all, is ended."""
-        mates = self._of_address.get(address, {})
-        if len(mates) >= self.max_per_address:
-            self._end(next(iter(mates)))
-        elif len(self._seats) >= self.max_waiting:
-            self._end(next(iter(self._seats)))
+    def enter(self, address: str | None, scope: trio.CancelScope) -> Seat:
+        """Give a connection a seat; over budget, one of its address, or of all, is ended."""
         seat = Seat(address, scope)
-        self._seats[seat] = None
-        self._of_address.setdefault(address, {})[seat] = None
+        if self._closed:
+            scope.cancel()
+        else:
+            self._sit(seat)
         return seat
+
+    def heard(self, seat: Seat, address: str) -> None:
+        """Note that a connection spoke, and which client it speaks for."""
+        if seat in self._seats:
+            self.leave(seat)
+            seat.address = address
+            self._sit(seat)
 
     def leave(self, seat: Seat) -> None:
         """Take a connection out: it was admitted, or it is gone. Fine to do twice."""
         self._seats.pop(seat, None)
+        if seat.address is None:
+            return
         mates = self._of_address.get(seat.address)
         if mates is not None:
             mates.pop(seat, None)
@@ -52,9 +64,20 @@ class Lobby:
                 del self._of_address[seat.address]
 
     def close(self) -> None:
-        """End every connection that was not admitted yet: the gateway stops."""
+        """End every connection that is not admitted, and all that come: the gateway stops."""
+        self._closed = True
         for seat in tuple(self._seats):
             self._end(seat)
+
+    def _sit(self, seat: Seat) -> None:
+        mates = self._of_address.get(seat.address, {}) if seat.address else {}
+        if len(mates) >= self.max_per_address:
+            self._end(next(iter(mates)))
+        elif len(self._seats) >= self.max_waiting:
+            self._end(next(iter(self._seats)))
+        self._seats[seat] = None
+        if seat.address is not None:
+            self._of_address.setdefault(seat.address, {})[seat] = None
 
     def _end(self, seat: Seat) -> None:
         self.leave(seat)

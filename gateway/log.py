@@ -1,23 +1,24 @@
 """The log: human lines on stderr, JSON lines in a daily file, secrets taken out at the sink.
 
 Records are formatted and written by one thread of their own, so that a slow disk or terminal
-never holds up the event loop.
+never holds up the event loop; while it cannot keep up, records are counted instead of kept.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
-import logging.handlers
 import queue
 import re
 import sys
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
-from attrs import define, field
+from attrs import define
 
 from stores.errors import StoreError
 from stores.files import append_line, ensure_private_dir
@@ -36,10 +37,21 @@ LEVELS = {
 _COLOURS = {"ERROR": "\033[31m", "CRITICAL": "\033[31m", "WARNING": "\033[33m", "DEBUG": "\033[2m"}
 _WORDS = {"WARNING": "warn", "CRITICAL": "fatal"}
 
-# A secret that got into a text by name, whoever put it there.
+#: Records that may wait to be written, and how long the last ones are waited for at the end.
+MAX_WAITING = 10_000
+CLOSE_WITHIN_S = 2.0
+
+#: Trio's own complaints belong into the log too: a listener that has no descriptors left.
+_ROOTS = ("gateway", "trio")
+
+_VALUE = r"""[^\s"'&,;)}\]]{6,}"""
+# A secret that got into a text by name, whoever put it there: `token=x`, `"token": "x"`,
+# `Authorization: Bearer x`. After a bare colon a word may be prose (`gateway.auth.token: expected
+# text`), so there it has to look like a secret: a digit in it.
 _NAMED_SECRET = re.compile(
-    r"""((?:token|password|secret|authorization)["']?\s*[=:]\s*["']?(?:bearer\s+)?)"""
-    r"""(?!\()([^\s"'&,;)}]{6,})""",
+    r"""((?:token|password|secret)["']?(?:\s*=\s*["']?|\s*:\s*["']|\s*:\s*(?=[^\s]*\d))"""
+    r"""|authorization["']?\s*[=:]\s*["']?(?:bearer\s+|basic\s+)?|\bbearer\s+(?=[^\s]*\d))"""
+    rf"""{_VALUE}""",
     re.IGNORECASE,
 )
 
@@ -57,11 +69,14 @@ def escape_control(text: str) -> str:
 class Redactor:
     """Takes secrets out of text: known values, and whatever stands behind a telling name."""
 
-    _known: set[str] = field(factory=set)
+    # Replaced as a whole: it is read by the thread that writes.
+    _known: tuple[str, ...] = ()
 
     def learn(self, *secrets: str | None) -> None:
         """Remember values that may appear in no output."""
-        self._known.update(secret for secret in secrets if secret and len(secret) >= 6)
+        known = {*self._known, *(secret for secret in secrets if secret and len(secret) >= 6)}
+        # The longest first: one may be the beginning of another.
+        self._known = tuple(sorted(known, key=len, reverse=True))
 
     def clean(self, text: str) -> str:
         """Return ``text`` without any secret."""
@@ -71,61 +86,83 @@ class Redactor:
         return _NAMED_SECRET.sub(rf"\g<1>{REDACTED}", text)
 
 
-class _HumanLines(logging.Handler):
+@define(eq=False)
+class _Sink:
+    """What formats records: each text cleaned of secrets and of control characters."""
+
+    redactor: Redactor
+    level: int
+
+    def message(self, record: logging.LogRecord) -> str:
+        return escape_control(self.redactor.clean(record.getMessage()))
+
+    def traceback(self, record: logging.LogRecord) -> str | None:
+        if not record.exc_text:
+            return None
+        lines = self.redactor.clean(record.exc_text).split("\n")
+        return "\n".join(escape_control(line) for line in lines)
+
+
+@define(eq=False)
+class _HumanLines(_Sink):
     """One line a record on a terminal or pipe: time, level where it matters, subsystem, text."""
 
-    def __init__(self, stream: TextIO, redactor: Redactor, *, colour: bool) -> None:
-        super().__init__()
-        self._stream, self._redactor, self._colour = stream, redactor, colour
+    stream: TextIO
+    colour: bool
 
-    def emit(self, record: logging.LogRecord) -> None:
-        try:
-            self._stream.write(self._line(record) + "\n")
-            self._stream.flush()
-        except (OSError, ValueError):
-            pass  # nobody reads stderr any more; the file has the line
+    def write(self, record: logging.LogRecord) -> None:
+        # ValueError: closed. Nobody reads stderr any more; the file has the line.
+        with contextlib.suppress(OSError, ValueError):
+            self.stream.write(self._line(record) + "\n")
+            self.stream.flush()
 
     def _line(self, record: logging.LogRecord) -> str:
         at = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
-        text = escape_control(self._redactor.clean(record.getMessage()))
-        level = _WORDS.get(record.levelname, record.levelname.lower())
-        mark = "" if record.levelno == logging.INFO else f"{level}: "
-        line = f"{at} [{_subsystem(record)}] {mark}{text}"
-        if record.exc_text:
-            line += "\n" + self._redactor.clean(record.exc_text)
-        colour = _COLOURS.get(record.levelname) if self._colour else None
+        mark = "" if record.levelno == logging.INFO else f"{_level(record)}: "
+        line = f"{at} [{_subsystem(record)}] {mark}{self.message(record)}"
+        trace = self.traceback(record)
+        if trace:
+            line += f"\n{trace}"
+        colour = _COLOURS.get(record.levelname) if self.colour else None
         return f"{colour}{line}\033[0m" if colour else line
 
 
-class _JsonLines(logging.Handler):
+@define(eq=False)
+class _JsonLines(_Sink):
     """One JSON object a record in ``gateway-YYYY-MM-DD.jsonl`` (UTC)."""
 
-    def __init__(self, directory: Path, redactor: Redactor, *, max_file_bytes: int) -> None:
-        super().__init__()
-        self._directory, self._redactor, self._max = directory, redactor, max_file_bytes
+    directory: Path
+    max_file_bytes: int
+    complain: Callable[[str], None]
+    _failing: bool = False
 
-    def emit(self, record: logging.LogRecord) -> None:
+    def write(self, record: logging.LogRecord) -> None:
         at = datetime.fromtimestamp(record.created, UTC)
         facts: dict[str, Any] = {
             "time": at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            "level": _WORDS.get(record.levelname, record.levelname.lower()),
+            "level": _level(record),
             "subsystem": _subsystem(record),
-            "message": escape_control(self._redactor.clean(record.getMessage())),
+            "message": self.message(record),
         }
         conn = getattr(record, "conn", None)
         if conn:
-            facts["conn"] = conn
-        if record.exc_text:
-            facts["exception"] = self._redactor.clean(record.exc_text)
-        line = json.dumps(facts, ensure_ascii=False, default=str) + "\n"
+            facts["conn"] = escape_control(str(conn))
+        trace = self.traceback(record)
+        if trace:
+            facts["exception"] = trace
+        line = json.dumps(facts, ensure_ascii=False) + "\n"
         try:
-            self._append(self._directory / f"gateway-{at:%Y-%m-%d}.jsonl", line)
-        except (StoreError, OSError):
-            self.handleError(record)
+            self._append(self.directory / f"gateway-{at:%Y-%m-%d}.jsonl", line)
+        except (StoreError, OSError) as error:
+            if not self._failing:  # once, not a line a line
+                self.complain(f"the log file cannot be written: {error}")
+            self._failing = True
+        else:
+            self._failing = False
 
     def _append(self, path: Path, line: str) -> None:
         data = line.encode("utf-8", "backslashreplace")
-        if path.exists() and path.stat().st_size + len(data) > self._max:
+        if path.exists() and path.stat().st_size + len(data) > self.max_file_bytes:
             path.replace(path.with_name(f"{path.name}.1"))
         append_line(path, data)
 
@@ -134,20 +171,69 @@ def _subsystem(record: logging.LogRecord) -> str:
     return record.name.removeprefix("gateway.")
 
 
+def _level(record: logging.LogRecord) -> str:
+    return _WORDS.get(record.levelname, record.levelname.lower())
+
+
 def log_file(directory: Path) -> Path:
     """Return where today's JSON lines go."""
     return directory / f"gateway-{datetime.now(UTC):%Y-%m-%d}.jsonl"
 
 
-class _Deferred(logging.handlers.QueueHandler):
-    """Hands records to the writer thread with their text already made."""
+class _Writer(logging.Handler):
+    """Hands records, with their text already made, to the thread that writes them."""
 
-    def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
-        record.msg, record.args = record.getMessage(), None
+    def __init__(self, sinks: list[_HumanLines | _JsonLines]) -> None:
+        super().__init__()
+        self._sinks = sinks
+        self._waiting: queue.SimpleQueue[logging.LogRecord | None] = queue.SimpleQueue()
+        self._dropped = 0
+        # A daemon: a terminal that blocks for ever must not keep the process.
+        self._thread = threading.Thread(target=self._serve, name="log", daemon=True)
+        self._thread.start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Put a record into the queue; made text, because its arguments may change later."""
+        if self._waiting.qsize() >= MAX_WAITING:
+            self._dropped += 1
+            return
+        with contextlib.suppress(TypeError, ValueError):  # arguments that do not fit: the bare text
+            record.msg = record.getMessage()
+        record.args = None
         if record.exc_info and not record.exc_text:
             record.exc_text = logging.Formatter().formatException(record.exc_info)
         record.exc_info = None
-        return record
+        self._waiting.put(record)
+
+    def complain(self, text: str) -> None:
+        """Write a line about the log itself, past the queue; only the writing thread may."""
+        self._write(_about_the_log(text), only=_HumanLines)
+
+    def finish(self) -> None:
+        """Write what waits, as far as that takes no longer than `CLOSE_WITHIN_S`."""
+        self._waiting.put(None)
+        self._thread.join(CLOSE_WITHIN_S)
+
+    def _serve(self) -> None:
+        while (record := self._waiting.get()) is not None:
+            self._write(record)
+            if self._waiting.empty():
+                self._tell_dropped()
+        self._tell_dropped()
+
+    def _tell_dropped(self) -> None:
+        if self._dropped:
+            dropped, self._dropped = self._dropped, 0
+            self._write(_about_the_log(f"{dropped} log lines were dropped: output is too slow"))
+
+    def _write(self, record: logging.LogRecord, *, only: type[_Sink] = _Sink) -> None:
+        for sink in self._sinks:
+            if record.levelno >= sink.level and isinstance(sink, only):
+                sink.write(record)
+
+
+def _about_the_log(text: str) -> logging.LogRecord:
+    return logging.LogRecord("gateway.log", logging.WARNING, __file__, 0, text, None, None)
 
 
 def open_log(
@@ -166,22 +252,24 @@ def open_log(
         StoreError: the folder for the files cannot be made.
     """
     ensure_private_dir(directory)
-    out = sys.stderr if stream is None else stream
-    human = _HumanLines(out, redactor, colour=out.isatty() if colour is None else colour)
-    human.setLevel(LEVELS[console_level])
-    lines = _JsonLines(directory, redactor, max_file_bytes=max_file_bytes)
-    lines.setLevel(LEVELS[level])
-    waiting: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
-    listener = logging.handlers.QueueListener(waiting, human, lines, respect_handler_level=True)
-    root = logging.getLogger("gateway")
-    handler = _Deferred(waiting)
-    root.addHandler(handler)
-    root.setLevel(min(LEVELS[level], LEVELS[console_level]))
-    root.propagate = False
-    listener.start()
+    sinks: list[_HumanLines | _JsonLines] = []
+    handler = _Writer(sinks)
+    # The file first: a terminal that blocks keeps nothing from it.
+    sinks.append(_JsonLines(redactor, LEVELS[level], directory, max_file_bytes, handler.complain))
+    out: TextIO | None = sys.stderr if stream is None else stream
+    if out is not None:  # started without one
+        tty = out.isatty() if colour is None else colour
+        sinks.append(_HumanLines(redactor, LEVELS[console_level], out, tty))
+    roots = [logging.getLogger(name) for name in _ROOTS]
+    for root in roots:
+        root.addHandler(handler)
+        root.propagate = False
+    roots[0].setLevel(min(sink.level for sink in sinks))
 
     def close() -> None:
-        root.removeHandler(handler)
-        listener.stop()
+        for root in roots:
+            root.removeHandler(handler)
+            root.propagate = True
+        handler.finish()
 
     return close

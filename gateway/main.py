@@ -5,14 +5,17 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import resource
 import secrets
 import socket
 import sys
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
 
+import attrs
 import trio
 from attrs import field, frozen
 
@@ -21,7 +24,7 @@ from gateway.binding import addresses_of, open_sockets
 from gateway.door import Door
 from gateway.instance import InstanceLock, take_instance_lock
 from gateway.keeper import Keeper
-from gateway.lobby import PER_ADDRESS_VARIABLE, Lobby
+from gateway.lobby import MAX_WAITING, MAX_WAITING_PER_ADDRESS, PER_ADDRESS_VARIABLE, Lobby
 from gateway.log import Redactor, log_file, open_log
 from gateway.methods.table import ADVERTISED_EVENTS, ADVERTISED_METHODS
 from gateway.options import RunOptions
@@ -44,8 +47,15 @@ from stores.target import resolve_port
 
 logger = logging.getLogger("gateway.main")
 
+#: Descriptors wanted; each connection is one.
+MAX_DESCRIPTORS = 65_536
+
 #: A generated token: 24 random bytes in hex (protocol fact: 48 hex characters).
 TOKEN_BYTES = 24
+
+
+#: Variables whose values may appear in no output, whether they are in force or not.
+SECRET_VARIABLES = ("OPENCLAW_GATEWAY_TOKEN", "OPENCLAW_GATEWAY_PASSWORD")
 
 
 @frozen
@@ -93,27 +103,33 @@ def _run_locked(
 ) -> int:
     loaded, auth, generated = _with_secret(options, env, paths)
     port = resolve_port(loaded, env, port=options.port, default=paths.default_port)
-    addresses = addresses_of(bind, loaded.config.gateway.custom_bind_host)
-    sockets, number = open_sockets(addresses, port.number)
     redactor = Redactor()
+    redactor.learn(*(env.get(name) for name in SECRET_VARIABLES))
+    redactor.learn(loaded.config.gateway.remote.token, loaded.config.gateway.remote.password)
     redactor.learn(auth.secret.value if auth.secret else None)
-    start = Start(options, env, paths, loaded, auth, bind, sockets, number, redactor, generated)
-    logging_config = loaded.config.logging
-    close_log = open_log(
-        paths.logs_dir,
-        redactor,
-        level="debug" if options.verbose else logging_config.level,
-        console_level="debug"
-        if options.verbose
-        else logging_config.console_level or logging_config.level,
-        max_file_bytes=logging_config.max_file_bytes,
-    )
-    try:
+    with ExitStack() as cleanup:
+        # Before the log: what cannot start says so in one sentence, where it was started.
+        addresses = addresses_of(bind, loaded.config.gateway.custom_bind_host)
+        sockets, number = open_sockets(addresses, port.number)
+        for one in sockets:
+            cleanup.callback(one.close)
+        start = Start(options, env, paths, loaded, auth, bind, sockets, number, redactor, generated)
+        close_log = _open_log(start)
+        cleanup.callback(close_log)
         lock.describe(_note(start))
         _log_warnings(start, port.losing)
         return _serve(start, close_log)
-    finally:
-        close_log()
+
+
+def _open_log(start: Start) -> Callable[[], None]:
+    config, verbose = start.loaded.config.logging, start.options.verbose
+    return open_log(
+        start.paths.logs_dir,
+        start.redactor,
+        level="debug" if verbose else config.level,
+        console_level="debug" if verbose else config.console_level or config.level,
+        max_file_bytes=config.max_file_bytes,
+    )
 
 
 def _with_secret(
@@ -198,13 +214,12 @@ def _settings(start: Start, loaded: LoadedConfig) -> Settings:
         )
     start.redactor.learn(token, password)
     mode = secrets_of(str(auth.mode), token=token, password=password)
-    return derive(loaded.config, mode, start.env)
+    return derive(loaded, mode, start.env)
 
 
 def build(start: Start) -> tuple[Door, Reloader]:
     """Put a gateway together without starting it: what its tasks share, and its reloader."""
     settings = _settings(start, start.loaded)
-    rate = start.loaded.config.gateway.auth.rate_limit
     store = DeviceStore(start.paths.devices_dir, via="ws", limits=settings.limits)
     store.read()
     runtime = Runtime(
@@ -226,25 +241,38 @@ def build(start: Start) -> tuple[Door, Reloader]:
         own_uid=os.getuid(),
         port=start.port,
         presence=Presence(server_version=VERSION),
-        throttle=Throttle(
-            max_attempts=rate.max_attempts,
-            window_s=rate.window_ms / 1000,
-            lockout_s=rate.lockout_ms / 1000,
-        ),
+        throttle=Throttle(**attrs.asdict(settings.throttle)),
         started_at_ms=wall_clock_ms(),
     )
-    said = start.env.get(PER_ADDRESS_VARIABLE, "")
-    lobby = Lobby(max_per_address=int(said)) if said.isdigit() and int(said) else Lobby()
     keeper = Keeper(runtime, announced=store.book)
 
     def load() -> tuple[LoadedConfig, Settings]:
         loaded = load_config(start.paths, start.env)
         return loaded, _settings(start, loaded)
 
-    return Door(runtime, keeper, lobby), Reloader(runtime, load)
+    return Door(runtime, keeper, _lobby(start.env)), Reloader(runtime, load)
+
+
+def _lobby(env: Mapping[str, str]) -> Lobby:
+    """Return the budget of connections that have proven nothing."""
+    said = env.get(PER_ADDRESS_VARIABLE, "")
+    per_address = int(said) if said.isdigit() and int(said) else MAX_WAITING_PER_ADDRESS
+    # Half of the descriptors at most: sessions and files must not starve on strangers.
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    waiting = min(MAX_WAITING, descriptors // 2) if descriptors > 0 else MAX_WAITING
+    return Lobby(max_waiting=waiting, max_per_address=per_address)
+
+
+def _allow_many_connections() -> None:
+    """Raise the soft limit of descriptors, often 1024 for the sake of programs that use select."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MAX_DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _serve(start: Start, close_log: Callable[[], None]) -> int:
+    _allow_many_connections()
     door, reloader = build(start)
 
     def end_now(number: int) -> None:
@@ -282,9 +310,11 @@ def _serve(start: Start, close_log: Callable[[], None]) -> int:
 def _announce(start: Start, door: Door) -> None:
     """Say where everything is, as somebody who has just started the gateway wants to know."""
     command = door.runtime.words.local
-    hosts = sorted({_shown(one) for one in start.sockets})
+    hosts = [_shown(one) for one in start.sockets]
     logger.info("openclaw-gateway %s listening on %s", VERSION, ", ".join(hosts))
-    logger.info("Control UI: http://127.0.0.1:%d/", start.port)
+    page = next((host for host in hosts if host.startswith("127.")), hosts[0])
+    page = page.replace("0.0.0.0:", "127.0.0.1:")  # every address means this machine's own too
+    logger.info("Control UI: http://%s/", page)
     if start.generated:
         logger.info("a token was made for you: it is gateway.auth.token in %s", start.loaded.path)
     elif start.auth.secret is not None:

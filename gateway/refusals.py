@@ -14,16 +14,27 @@ logger = logging.getLogger("gateway.ws")
 
 #: The same refusal of the same client is logged once in this time; the next line counts the rest.
 QUIET_S = 30.0
+
+#: Lines in that time about one client, and about all: who proves nothing may not fill a disk.
+MAX_LINES_PER_CLIENT = 10
+MAX_LINES = 200
+
 MAX_REMEMBERED = 1024
 MAX_FIELD = 200
 
 
 @frozen
 class Visitor:
-    """What a log line says about who was refused; every field as the client sent it."""
+    """What a log line says about who was refused; every field as the client sent it.
+
+    Args:
+        remote: The socket's remote end.
+        client: The client address: who is behind a trusted proxy, else ``remote``.
+    """
 
     conn_id: str
     remote: str
+    client: str
     forwarded: str | None
     origin: str | None
     host: str | None
@@ -31,31 +42,59 @@ class Visitor:
 
 
 @define(eq=False)
-class RefusalLog:
-    """Writes ``closed before connect …`` lines."""
+class _Storm:
+    since_s: float
+    kept_back: int = 0
+    lines: int = 0
+    logged: set[str] = field(factory=set)
 
-    _last: OrderedDict[tuple[str, str], list[float]] = field(factory=OrderedDict)
+
+@define(eq=False)
+class RefusalLog:
+    """Writes ``closed before connect …`` lines, and what else an unknown peer gives cause to."""
+
+    _of_client: OrderedDict[str, _Storm] = field(factory=OrderedDict)
+    _of_all: _Storm = field(factory=lambda: _Storm(float("-inf")))
 
     def write(
         self, visitor: Visitor, close: Close, *, sentence: str = "", command: str | None = None
     ) -> None:
         """Log one refusal; the grep-able form first, then the verdict in words and the command."""
-        key = (visitor.remote, close.reason)
-        now_s = trio.current_time()
-        seen = self._last.get(key)
-        if seen is not None and now_s - seen[0] < QUIET_S:
-            seen[1] += 1
-            return
-        repeated = int(seen[1]) if seen else 0
-        self._last[key] = [now_s, 0]
-        self._last.move_to_end(key)
-        while len(self._last) > MAX_REMEMBERED:
-            self._last.popitem(last=False)
+        # What stands behind a colon may be the peer's own words, without end.
+        sort = f"{close.code} {close.reason if command else close.reason.partition(':')[0]}"
         parts = [_grep_form(visitor, close)]
         parts += [sentence] if sentence else []
         parts += [f"run: {command}"] if command else []
-        parts += [f"({repeated} more like this since the last line)"] if repeated else []
-        logger.warning("%s", " ".join(parts), extra={"conn": visitor.conn_id})
+        self._log(visitor.client, sort, visitor.conn_id, " ".join(parts))
+
+    def note(self, client: str, conn_id: str, text: str) -> None:
+        """Log what a peer did that was not even a handshake."""
+        self._log(client, text, conn_id, f"conn={conn_id} remote={client} {text}")
+
+    def _log(self, client: str, sort: str, conn_id: str, line: str) -> None:
+        now_s = trio.current_time()
+        storm = self._storm_of(client, now_s)
+        if now_s - self._of_all.since_s >= QUIET_S:
+            self._of_all = _Storm(now_s)
+        known = sort in storm.logged
+        if known or len(storm.logged) >= MAX_LINES_PER_CLIENT or self._of_all.lines >= MAX_LINES:
+            storm.kept_back += 1
+            return
+        storm.logged.add(sort)
+        self._of_all.lines += 1
+        if storm.kept_back:
+            line += f" ({storm.kept_back} more of this client since its last line)"
+            storm.kept_back = 0
+        logger.warning("%s", line, extra={"conn": conn_id})
+
+    def _storm_of(self, client: str, now_s: float) -> _Storm:
+        storm = self._of_client.pop(client, None)
+        if storm is None or now_s - storm.since_s >= QUIET_S:
+            storm = _Storm(now_s, kept_back=storm.kept_back if storm else 0)
+        self._of_client[client] = storm
+        while len(self._of_client) > MAX_REMEMBERED:
+            self._of_client.popitem(last=False)
+        return storm
 
 
 def _grep_form(visitor: Visitor, close: Close) -> str:

@@ -9,10 +9,9 @@ from collections.abc import Callable
 import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection
 
-from gateway.admission import tell_presence
 from gateway.corked import CorkedStream
 from gateway.door import Door, Visit
-from gateway.handshake import Goodbye, shake_hands
+from gateway.handshake import Goodbye, Outcome, shake_hands
 from gateway.hub import Session
 from gateway.methods.call import Call
 from gateway.methods.table import answer
@@ -39,6 +38,9 @@ CLOSE_GRACE_S = 2.0
 #: A peer that answers no ping for this long is gone (protocol fact).
 PONG_WITHIN_S = 25.0
 
+#: Bytes that go out in one write at most, so that a full outbox is not copied as a whole.
+MAX_WRITE_BYTES = 262_144
+
 #: Refused calls in a row after which a session is ended (protocol fact).
 MAX_REFUSED_CALLS = 10
 
@@ -55,27 +57,53 @@ async def run_session(
     Args:
         admitted: Called once when the connection becomes a session.
     """
-    nonce = str(uuid.uuid4())
-    runtime = door.runtime
-    await ws.send_message(event("connect.challenge", {"nonce": nonce, "ts": runtime.now_ms()}))
     session = Session(visit.conn_id)
     try:
-        timeout_ms = visit.settings.handshake_timeout_ms
-        with trio.move_on_after(timeout_ms / 1000) as patience:
-            outcome = await shake_hands(door, visit, session, nonce, await ws.get_message())
-        if patience.cancelled_caught:
-            outcome = Goodbye(closes.no_connect_within(timeout_ms))
-        if isinstance(outcome, Goodbye):
-            await _say_goodbye(door, visit, ws, outcome)
+        goodbye = await _first_exchange(door, visit, session, ws)
+        if goodbye is not None:
+            await _say_goodbye(door, visit, ws, goodbye)
             return
         admitted()
-        await _serve_admitted(door, session, ws, stream, outcome)
+        await _serve_admitted(door, session, ws, stream)
     except ConnectionClosed as error:
         if not session.admitted:
             _log_hung_up(door, visit, error)
     finally:
-        runtime.hub.leave(session)
-        _leave_presence(door, session)
+        _forget(door, session)
+
+
+async def _first_exchange(
+    door: Door, visit: Visit, session: Session, ws: WebSocketConnection
+) -> Goodbye | None:
+    """Challenge the peer and judge its answer; the hello of a session waits in its outbox."""
+    nonce = str(uuid.uuid4())
+    challenge = event("connect.challenge", {"nonce": nonce, "ts": door.runtime.now_ms()})
+    timeout_ms = visit.settings.handshake_timeout_ms
+    outcome: Outcome = Goodbye(
+        closes.no_connect_within(timeout_ms), sentence="The peer did not connect in time."
+    )
+    with trio.move_on_after(timeout_ms / 1000):
+        await ws.send_message(challenge)
+        outcome = await shake_hands(door, visit, session, nonce, await ws.get_message())
+        if session.presence_key is not None:
+            door.runtime.presence.arrive(session.presence_key)
+    if isinstance(outcome, Goodbye):
+        return outcome
+    if session.ending is not None:
+        # Removed or blocked while it was judged: it must not even see a hello.
+        return Goodbye(session.ending, sentence="The device was removed while it connected.")
+    session.put_first(outcome)
+    return None
+
+
+def _forget(door: Door, session: Session) -> None:
+    """Take a connection out of everything that knows it."""
+    runtime = door.runtime
+    runtime.hub.leave(session)
+    runtime.pulse.forget(session)
+    session.unbind()
+    if session.presence_key is not None:
+        runtime.presence.depart(session.presence_key, at_ms=runtime.now_ms())
 
 
 async def _say_goodbye(door: Door, visit: Visit, ws: WebSocketConnection, goodbye: Goodbye) -> None:
@@ -101,12 +129,17 @@ def _log_hung_up(door: Door, visit: Visit, error: ConnectionClosed) -> None:
         logger.debug("conn=%s left before connect", visit.conn_id, extra={"conn": visit.conn_id})
 
 
-async def _serve_admitted(
-    door: Door, session: Session, ws: WebSocketConnection, stream: CorkedStream, hello: str
-) -> None:
-    # Private, and the only place: the library fixes the limit when the connection is made.
+def allow_large_messages(ws: WebSocketConnection) -> None:
+    """Raise the size limit of an admitted peer's messages."""
+    # Private, and the only place: the library fixes the limit when the connection is made. A test
+    # fails when it moves.
     ws._max_message_size = MAX_PAYLOAD_BYTES
-    await ws.send_message(hello)
+
+
+async def _serve_admitted(
+    door: Door, session: Session, ws: WebSocketConnection, stream: CorkedStream
+) -> None:
+    allow_large_messages(ws)
     logger.debug(
         "conn=%s admitted client=%s role=%s", session.conn_id, session.client, session.role
     )
@@ -116,6 +149,8 @@ async def _serve_admitted(
         nursery.start_soon(_write_out, session, ws, stream)
         try:
             await _read_requests(door, session, ws)
+        except ConnectionClosed:
+            pass  # how a session ends; out of here it would come as a group, which costs and hides
         finally:
             nursery.cancel_scope.cancel()
 
@@ -125,6 +160,8 @@ async def _read_requests(door: Door, session: Session, ws: WebSocketConnection) 
     runtime, keeper = door.runtime, door.keeper
     while True:
         message = await ws.get_message()
+        if session.ending is not None:
+            await trio.sleep_forever()  # nothing more is done for a removed device
         request = parse_request(message)
         if isinstance(request, NotJson):
             continue  # protocol fact: text that is not JSON is ignored
@@ -132,8 +169,9 @@ async def _read_requests(door: Door, session: Session, ws: WebSocketConnection) 
             reply = response_error(request.id, request.to_error())
         else:
             reply = await answer(Call(runtime, keeper, session, request.params), request)
-        if session.outbox:
+        if session.unsent_bytes:
             session.send(reply)  # behind what waits already
+            await session.wait_read_on()
         else:
             await ws.send_message(reply)
         if session.refused_calls > MAX_REFUSED_CALLS:
@@ -146,14 +184,8 @@ async def _write_out(session: Session, ws: WebSocketConnection, stream: CorkedSt
     try:
         while True:
             while session.outbox:
-                frames = tuple(session.outbox)
-                session.outbox.clear()
-                stream.cork()
-                for frame in frames[:-1]:
-                    await ws.send_message(frame)
-                stream.uncork()  # the last frame takes the others with it
-                await ws.send_message(frames[-1])
-                session.unsent_bytes -= sum(map(len, frames))
+                size = await _write_batch(session, ws, stream)
+                session.sent(size)
             if session.ending is not None:
                 await ws.aclose(session.ending.code, session.ending.reason)
                 session.cut()
@@ -162,6 +194,20 @@ async def _write_out(session: Session, ws: WebSocketConnection, stream: CorkedSt
             session.wake = trio.Event()
     except ConnectionClosed:
         session.cut()
+
+
+async def _write_batch(session: Session, ws: WebSocketConnection, stream: CorkedStream) -> int:
+    """Write frames from the outbox in one write and return their size."""
+    size = 0
+    stream.cork()
+    while True:
+        frame = session.outbox.popleft()
+        size += len(frame)
+        if not session.outbox or size >= MAX_WRITE_BYTES:
+            stream.uncork()  # the last frame takes the others with it
+            await ws.send_message(frame)
+            return size
+        await ws.send_message(frame)
 
 
 async def _ping(session: Session, ws: WebSocketConnection) -> None:
@@ -173,18 +219,6 @@ async def _ping(session: Session, ws: WebSocketConnection) -> None:
     if patience.cancelled_caught:
         logger.info("conn=%s answers no ping; ended", session.conn_id)
         session.cut()
-
-
-def _leave_presence(door: Door, session: Session) -> None:
-    key = session.presence_key
-    if key is None:
-        return
-    entry = door.runtime.presence.entry(key)
-    if entry is not None:
-        door.runtime.presence.note(
-            key, entry | {"reason": "disconnect", "ts": door.runtime.now_ms()}
-        )
-        tell_presence(door)
 
 
 def shutdown_event() -> EventBody:

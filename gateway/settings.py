@@ -13,7 +13,7 @@ from attrs import frozen
 from gateway.policy.address import IPNetwork
 from gateway.policy.credentials import AuthMode, SharedSecrets
 from gateway.policy.remedy import CommandWords
-from stores.config.model import Config
+from stores.config.load import LoadedConfig
 from stores.devices import PairingLimits
 
 #: Longest time between the challenge and ``connect``, ms; the environment may say otherwise.
@@ -21,8 +21,21 @@ HANDSHAKE_TIMEOUT_VARIABLE = "OPENCLAW_HANDSHAKE_TIMEOUT_MS"
 
 
 @frozen
+class ThrottleLimits:
+    """How many wrong credentials an address may try; the fields of `Throttle` by name."""
+
+    max_attempts: int
+    window_s: float
+    lockout_s: float
+
+
+@frozen
 class Settings:
-    """The part of a configuration that a connection holds from its first byte to its last."""
+    """The part of a configuration that a connection holds from its first byte to its last.
+
+    Args:
+        secret_files: Files that hold a secret of ours; a change there is a change of configuration.
+    """
 
     secrets: SharedSecrets
     trusted: tuple[IPNetwork, ...]
@@ -32,11 +45,14 @@ class Settings:
     handshake_timeout_ms: int
     auto_approve_local: bool
     limits: PairingLimits
+    throttle: ThrottleLimits
+    secret_files: tuple[Path, ...] = ()
 
 
-def derive(config: Config, secrets: SharedSecrets, env: Mapping[str, str]) -> Settings:
+def derive(loaded: LoadedConfig, secrets: SharedSecrets, env: Mapping[str, str]) -> Settings:
     """Return the settings of a configuration that was validated when it was loaded."""
-    gateway = config.gateway
+    gateway = loaded.config.gateway
+    rate, files = gateway.auth.rate_limit, (gateway.auth.token_file, gateway.auth.password_file)
     said = env.get(HANDSHAKE_TIMEOUT_VARIABLE, "")
     timeout_ms = int(said) if said.isdigit() and int(said) > 0 else gateway.handshake_timeout_ms
     return Settings(
@@ -50,6 +66,8 @@ def derive(config: Config, secrets: SharedSecrets, env: Mapping[str, str]) -> Se
         limits=PairingLimits(
             ttl_ms=gateway.pairing.request_ttl_ms, max_pending=gateway.pairing.max_pending
         ),
+        throttle=ThrottleLimits(rate.max_attempts, rate.window_ms / 1000, rate.lockout_ms / 1000),
+        secret_files=tuple(loaded.resolve_file(name, env) for name in files if name),
     )
 
 

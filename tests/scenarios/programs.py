@@ -9,9 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,17 +29,16 @@ def free_port() -> int:
         return port
 
 
-def environment(state_dir: Path, **extra: str) -> dict[str, str]:
+def environment(state_dir: Path) -> dict[str, str]:
     """Return the environment of a program that lives in ``state_dir`` and nowhere else."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("OPENCLAW_")}
-    home = state_dir.parent
     return kept | {
-        "HOME": str(home),
+        "HOME": str(state_dir.parent),
         "OPENCLAW_STATE_DIR": str(state_dir),
         "PYTHONPATH": str(ROOT),
         "NO_COLOR": "1",
         "COLUMNS": "100",
-    } | extra
+    }
 
 
 @frozen
@@ -59,18 +56,30 @@ class Finished:
 
 
 def openclaw(
-    state_dir: Path, *words: str, timeout_s: float = 30.0, **env: str
+    state_dir: Path,
+    *words: str,
+    timeout_s: float = 30.0,
+    port: int | None = None,
+    env: Mapping[str, str] | None = None,
+    inside: tuple[str, ...] = (),
+    umask: int = -1,
 ) -> Finished:
-    """Run one ``openclaw`` command to its end."""
+    """Run one ``openclaw`` command to its end; ``inside`` as for `running_gateway`.
+
+    Args:
+        port: Where this machine's gateway is, if not at the usual port.
+    """
+    named = {} if port is None else {"OPENCLAW_GATEWAY_PORT": str(port)}
     done = subprocess.run(
-        [*OPENCLAW, *words],
-        env=environment(state_dir, **env),
+        [*inside, *OPENCLAW, *words],
+        env=environment(state_dir) | named | dict(env or {}),
         cwd=state_dir.parent,
         capture_output=True,
         text=True,
         timeout=timeout_s,
         check=False,
         stdin=subprocess.DEVNULL,
+        umask=umask,
     )
     return Finished(done.returncode, done.stdout, done.stderr)
 
@@ -83,6 +92,12 @@ class Gateway:
     port: int
     state_dir: Path
     stderr: Path
+    said_before: int = 0
+
+    @property
+    def devices(self) -> Path:
+        """The folder of its device store."""
+        return self.state_dir / "devices"
 
     @property
     def url(self) -> str:
@@ -91,22 +106,43 @@ class Gateway:
 
     @property
     def token(self) -> str:
-        """The shared token in its configuration."""
+        """The shared secret in its configuration: a token, or a password."""
         from stores.config.load import load_config
         from stores.paths import resolve_paths
 
         env = environment(self.state_dir)
-        token = load_config(resolve_paths(env), env).config.gateway.auth.token
-        assert token is not None
-        return token
+        auth = load_config(resolve_paths(env), env).config.gateway.auth
+        secret = auth.token or auth.password
+        assert secret is not None
+        return secret
 
     def said(self) -> str:
-        """What it wrote on standard error so far."""
-        return self.stderr.read_text()
+        """What it wrote on standard error so far; not what an earlier one on its port wrote."""
+        return self.stderr.read_bytes()[self.said_before :].decode()
 
-    def openclaw(self, *words: str, **env: str) -> Finished:
+    def logged(self) -> list[dict[str, Any]]:
+        """The lines of its log file."""
+        return [
+            json.loads(line)
+            for file in sorted((self.state_dir / "logs").glob("gateway-*.jsonl"))
+            for line in file.read_text().splitlines()
+        ]
+
+    def kept(self, name: str) -> dict[str, Any]:
+        """What a file of its device store holds; empty while there is none."""
+        file = self.devices / name
+        found: dict[str, Any] = json.loads(file.read_bytes()) if file.exists() else {}
+        return found
+
+    def audit(self, event: str) -> list[dict[str, Any]]:
+        """The lines of the audit trail about one kind of event."""
+        file = self.devices / "audit.jsonl"
+        lines = file.read_text().splitlines() if file.exists() else []
+        return [line for line in map(json.loads, lines) if line["event"] == event]
+
+    def openclaw(self, *words: str, env: Mapping[str, str] | None = None) -> Finished:
         """Run a command of the gateway's own machine and user."""
-        return openclaw(self.state_dir, *words, OPENCLAW_GATEWAY_PORT=str(self.port), **env)
+        return openclaw(self.state_dir, *words, port=self.port, env=env)
 
     def tell(self, number: signal.Signals) -> None:
         """Send a signal."""
@@ -120,24 +156,35 @@ class Gateway:
 
 @contextmanager
 def running_gateway(
-    state_dir: Path, *words: str, port: int | None = None, **env: str
+    state_dir: Path,
+    *words: str,
+    port: int | None = None,
+    command: tuple[str, ...] = ("gateway", "run"),
+    inside: tuple[str, ...] = (),
+    umask: int = -1,
 ) -> Iterator[Gateway]:
-    """Run ``openclaw gateway run`` until the body ends; ready means that it answers HTTP."""
+    """Run ``openclaw gateway run`` until the body ends; ready means that it says so.
+
+    Args:
+        inside: Words in front of the command that take it elsewhere, such as a namespace.
+    """
     state_dir.parent.mkdir(parents=True, exist_ok=True)
     number = free_port() if port is None else port
     stderr = state_dir.parent / f"gateway-{number}.stderr"
     with stderr.open("ab") as sink:
+        said_before = sink.tell()
         process = subprocess.Popen(
-            [*OPENCLAW, "gateway", "run", "--port", str(number), *words],
-            env=environment(state_dir, **env),
+            [*inside, *OPENCLAW, *command, "--port", str(number), *words],
+            env=environment(state_dir),
             cwd=state_dir.parent,
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=sink,
+            umask=umask,
         )
-    gateway = Gateway(process, number, state_dir, stderr)
+    gateway = Gateway(process, number, state_dir, stderr, said_before)
     try:
-        wait_for_http(gateway)
+        wait_until_it_listens(gateway)
         yield gateway
     finally:
         if process.poll() is None:
@@ -150,37 +197,53 @@ def running_gateway(
                 process.wait()
 
 
-def wait_for_http(gateway: Gateway) -> None:
-    """Wait until a gateway answers, or fail with what it said."""
-    deadline = time.monotonic() + READY_WITHIN_S
-    while time.monotonic() < deadline:
+def wait_until_it_listens(gateway: Gateway) -> None:
+    """Wait until a gateway says that it listens, or fail with what it said."""
+
+    def listens() -> bool:
         code = gateway.process.poll()
         assert code is None, f"the gateway ended with {code}:\n{gateway.said()}"
-        try:
-            with urllib.request.urlopen(  # noqa: S310  # http to loopback
-                f"http://127.0.0.1:{gateway.port}/healthz", timeout=1
-            ):
-                return
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            time.sleep(0.02)
-    raise AssertionError(f"the gateway never answered:\n{gateway.said()}")
+        return "listening on" in gateway.said()
+
+    eventually(listens, within_s=READY_WITHIN_S)
+
+
+def eventually(true: Callable[[], object], *, within_s: float = 10.0) -> float:
+    """Look again and again until something is true; return how long that took, s."""
+    started = time.monotonic()
+    while not true():
+        took_s = time.monotonic() - started
+        assert took_s < within_s, f"{getattr(true, '__name__', true)}: not within {within_s} s"
+        time.sleep(0.02)
+    return time.monotonic() - started
 
 
 @contextmanager
-def running_nginx(folder: Path, gateway_port: int, *lines: str) -> Iterator[int]:
-    """Run a real nginx in front of a gateway; ``lines`` go into its location. Yields its port."""
+def running_nginx(
+    folder: Path, gateway_port: int, *lines: str, user: str | None = None, server: str = ""
+) -> Iterator[int]:
+    """Run a real nginx in front of a gateway; ``lines`` go into its location. Yields its port.
+
+    Args:
+        user: Whom its workers run as, if not as whoever runs the test; needs root.
+        server: More lines for its server, such as a certificate; a ``listen`` replaces its own.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
     location = "\n".join(f"      {line}" for line in lines)
+    own = f"user {user}; master_process on;" if user else "master_process off;"
+    scheme = " ssl" if "ssl_certificate" in server else ""
     (folder / "nginx.conf").write_text(
-        f"""daemon off; master_process off; pid {folder}/nginx.pid; error_log {folder}/error.log;
+        f"""daemon off; {own} pid {folder}/nginx.pid; error_log {folder}/error.log;
+worker_processes 1;
 events {{}}
 http {{
   access_log off;
   client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
   fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
   server {{
-    listen 127.0.0.1:{port};
+    listen 127.0.0.1:{port}{scheme};
+    {server}
     location / {{
       proxy_pass http://127.0.0.1:{gateway_port};
       proxy_http_version 1.1;
@@ -192,18 +255,33 @@ http {{
 }}
 """
     )
+    words = ["nginx", "-p", str(folder), "-c", str(folder / "nginx.conf")]
+    with running(*words, port=port):
+        yield port
+
+
+@contextmanager
+def running(
+    *words: str, port: int, inside: tuple[str, ...] = ()
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a program that listens on a port of loopback until the body ends.
+
+    Args:
+        inside: As for `running_gateway`; whoever gives it waits for the port.
+    """
     process = subprocess.Popen(
-        ["nginx", "-p", str(folder), "-c", str(folder / "nginx.conf")],
+        [*inside, *words],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
     )
     try:
-        _wait_for_port(port, process, folder / "error.log")
-        yield port
+        if not inside:
+            wait_for_port(port, process)
+        yield process
     finally:
         process.terminate()
-        process.wait(10)
+        process.communicate(timeout=10)
 
 
 FORWARDS = (
@@ -212,15 +290,15 @@ FORWARDS = (
 )
 
 
-def _wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        assert process.poll() is None, log.read_text()
+def wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
+    """Wait until something listens on a port of loopback, or fail when the program ended."""
+
+    def listens() -> bool:
+        assert process.poll() is None, process.communicate()[1]
         try:
             socket.create_connection(("127.0.0.1", port), 1).close()
         except OSError:
-            time.sleep(0.02)
-        else:
-            return
-    raise AssertionError(f"nothing listens on port {port}")
+            return False
+        return True
 
+    eventually(listens)

@@ -1,0 +1,132 @@
+"""What `openclaw config` says: values without secrets, and when a change counts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from attrs import frozen
+
+from cli.output import printable
+from stores.config.edit import Edit
+from stores.config.keypath import MISSING, KeyPath, dotted, look_up
+from stores.config.kinds import REDACTED
+from stores.config.known import Known, Standing, value_of
+from stores.config.plan import ReloadPlan, plan
+from stores.config.redact import redact
+from stores.paths import Paths
+
+
+@frozen
+class Running:
+    """The gateway that says in its lock file that it runs here."""
+
+    pid: int
+    config_path: str | None
+
+
+def running_gateway(paths: Paths) -> Running | None:
+    """Return the gateway of this state directory, None if none can be seen.
+
+    The note is information only: a gateway in another container has a pid that is not ours.
+    """
+    from stores.port_owner import start_time_of  # late: only changes ask
+
+    try:
+        noted = json.loads(paths.lock_path.read_bytes())
+        pid = noted["pid"]
+        alive = isinstance(pid, int) and start_time_of(pid) == noted["startTime"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    path = noted.get("configPath")
+    return Running(pid, path if isinstance(path, str) else None) if alive else None
+
+
+def shown(path: KeyPath, value: Any) -> Any:
+    """Return a value as it may be shown: a secret, or what is one inside of it, is replaced."""
+    if value is MISSING:
+        return None
+    wrapped = value
+    for key in reversed(path):
+        wrapped = {key: wrapped}
+    return look_up(redact(wrapped), path)
+
+
+def in_short(known: Known, value: Any) -> str:
+    """Return a value for one line."""
+    if value is MISSING:
+        default = known.default
+        return "(unset)" if default is MISSING else f"(unset: {_json(default)})"
+    safe = shown(known.path, value)
+    return "(secret)" if safe == REDACTED else printable(_json(safe), limit=200)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def unset_in_words(known: Known, key: str) -> str:
+    """Say that a key is fine but not set, and what then applies."""
+    if known.standing is Standing.WITHOUT_EFFECT:
+        hint = f"; {known.hint}" if known.hint else ""
+        return f"{key} is not set, and would have no effect in this gateway{hint}"
+    if known.standing is Standing.CARRIED:
+        return f"{key} is not set; what belongs to other programs is not checked here"
+    if known.default is not MISSING:
+        return f"{key} is valid but unset, so its default applies: {_json(known.default)}"
+    doc = known.attribute.metadata["doc"] if known.attribute is not None else ""
+    return f"{key} is valid but unset ({doc.removesuffix('.')})"
+
+
+def plan_of(edit: Edit) -> ReloadPlan | None:
+    """Return what a change means for a running gateway, None if that cannot be told."""
+    if edit.before is None:
+        return None
+    return plan(edit.before.config, edit.loaded.config)
+
+
+def when(found: ReloadPlan | None, running: Running | None, path: str) -> Iterator[str]:
+    """Yield when a change counts, for a user to read."""
+    if running is not None and running.config_path not in (None, path):
+        yield f"The running gateway (pid {running.pid}) uses another file: {running.config_path}"
+        return
+    if found is None:
+        yield "The file could not be used before; the gateway takes it as soon as it is valid."
+        return
+    if not found.changed:
+        yield "Nothing changes for the gateway."
+        return
+    if running is None:
+        yield "No gateway runs here; it counts from the next start."
+        return
+    if found.apply:
+        yield f"Applies live to the running gateway (pid {running.pid})."
+    if found.restart:
+        keys = ", ".join(found.restart)
+        yield f"Needs a restart of the running gateway (pid {running.pid}): {keys}"
+
+
+def applies(found: ReloadPlan | None) -> str:
+    """Return when a change counts, for a program: ``live``, ``restart`` or ``none``."""
+    if found is None or found.restart:
+        return "restart"
+    return "live" if found.apply else "none"
+
+
+def as_json(edit: Edit, known: Known, running: Running | None, **more: Any) -> Mapping[str, Any]:
+    """Return a change as `--json` prints it."""
+    found = plan_of(edit)
+    return {
+        "key": dotted(known.path),
+        "old": shown(known.path, value_of(edit.old_document, known.path)),
+        "new": shown(known.path, value_of(edit.loaded.document, known.path)),
+        "changed": edit.changes,
+        "written": edit.written,
+        "path": str(edit.loaded.path),
+        "hash": edit.loaded.digest,
+        "applies": applies(found),
+        "restartRequired": list(found.restart) if found else [],
+        "gatewayPid": running.pid if running else None,
+        "warnings": list(edit.loaded.warnings),
+    } | more

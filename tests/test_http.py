@@ -1,0 +1,219 @@
+"""Plain HTTP on the gateway's port: health, the page, clear refusals, and who may read data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h11
+import orjson
+import pytest
+import trio
+from attrs import frozen
+
+from stores.files import ensure_private_dir
+from tests.serving import open_gateway
+
+
+@frozen
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: dict[bytes, bytes]
+    body: bytes
+
+    @property
+    def json(self) -> dict[str, object]:
+        found: dict[str, object] = orjson.loads(self.body)
+        return found
+
+
+async def ask(
+    port: int,
+    path: str,
+    *,
+    method: str = "GET",
+    host: str | None = None,
+    headers: tuple[tuple[str, str], ...] = (),
+) -> Answer:
+    """Send one request and read its answer with another program's parser."""
+    client = h11.Connection(h11.CLIENT)
+    wanted = [("Host", host or f"127.0.0.1:{port}"), *headers]
+    request = h11.Request(method=method, target=path, headers=wanted)
+    data = client.send(request) or b""
+    data += client.send(h11.EndOfMessage()) or b""
+    async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+        await stream.send_all(data)
+        with trio.fail_after(5):
+            while chunk := await stream.receive_some(65_536):
+                client.receive_data(chunk)
+        client.receive_data(b"")
+    response = client.next_event()
+    assert isinstance(response, h11.Response)
+    body = b""
+    while isinstance(event := client.next_event(), h11.Data):
+        body += event.data
+    assert isinstance(event, h11.EndOfMessage)
+    return Answer(response.status_code, dict(response.headers), body)
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        pytest.param("/healthz", {"ok": True, "status": "live"}, id="healthz"),
+        pytest.param("/health", {"ok": True, "status": "live"}, id="health"),
+        pytest.param("/readyz", {"ready": True}, id="readyz"),
+        pytest.param("/ready", {"ready": True}, id="ready"),
+        pytest.param("/healthz?verbose=1", {"ok": True, "status": "live"}, id="query"),
+    ],
+)
+async def test_health_is_told_to_everybody(tmp_path: Path, path: str, told: dict[str, object]):
+    async with open_gateway(tmp_path / "state") as gateway:
+        answer = await ask(gateway.port, path)
+
+    assert (answer.status, answer.json) == (200, told)
+    assert answer.headers[b"cache-control"] == b"no-store"
+    assert answer.headers[b"content-type"] == b"application/json"
+
+
+@pytest.mark.parametrize("path", ["/startup", "/startupz"])
+async def test_startup_tells_version_and_age(tmp_path: Path, path: str):
+    async with open_gateway(tmp_path / "state") as gateway:
+        told = (await ask(gateway.port, path)).json
+
+    assert told["ok"] is True
+    assert told["status"] == "started"
+    assert isinstance(told["uptimeMs"], int)
+    assert told["version"]
+
+
+async def test_a_store_that_cannot_be_trusted_is_not_ready(tmp_path: Path):
+    devices = tmp_path / "state" / "devices"
+    ensure_private_dir(devices)
+    (devices / "paired.json").write_text("[broken")
+
+    async with open_gateway(tmp_path / "state") as gateway:
+        answer = await ask(gateway.port, "/readyz")
+
+    assert (answer.status, answer.json) == (503, {"ready": False})
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/startupz", "/", "/assets/page.css"])
+async def test_head_is_get_without_the_body(tmp_path: Path, path: str):
+    async with open_gateway(tmp_path / "state") as gateway:
+        whole = await ask(gateway.port, path)
+        head = await ask(gateway.port, path, method="HEAD")
+
+    assert head.body == b""
+    assert head.status == whole.status == 200
+    assert head.headers.keys() == whole.headers.keys()
+    if path != "/startupz":  # its age has grown
+        assert head.headers[b"content-length"] == b"%d" % len(whole.body)
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH"])
+@pytest.mark.parametrize("path", ["/healthz", "/"])
+async def test_other_methods_are_refused(tmp_path: Path, method: str, path: str):
+    async with open_gateway(tmp_path / "state") as gateway:
+        answer = await ask(gateway.port, path, method=method)
+
+    assert answer.status == 405
+    assert answer.headers[b"allow"] == b"GET, HEAD"
+    assert answer.headers[b"cache-control"] == b"no-store"
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        pytest.param("/", b"text/html; charset=utf-8", id="page"),
+        pytest.param("/assets/page.css", b"text/css; charset=utf-8", id="style"),
+    ],
+)
+async def test_the_page_is_served_with_the_headers_that_guard_it(
+    tmp_path: Path, path: str, kind: bytes
+):
+    async with open_gateway(tmp_path / "state") as gateway:
+        answer = await ask(gateway.port, path)
+
+    assert answer.status == 200
+    assert answer.headers[b"content-type"] == kind
+    policy = answer.headers[b"content-security-policy"]
+    assert b"default-src 'self'" in policy
+    assert b"frame-ancestors 'none'" in policy
+    assert answer.headers[b"x-content-type-options"] == b"nosniff"
+    assert answer.headers[b"referrer-policy"] == b"no-referrer"
+    assert answer.headers[b"x-frame-options"] == b"DENY"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param("/nothing", id="unknown"),
+        pytest.param("/assets/", id="folder"),
+        pytest.param("/assets/none.css", id="missing-asset"),
+        pytest.param("/assets/../http.py", id="dots"),
+        pytest.param("/assets/%2e%2e/http.py", id="escaped-dots"),
+        pytest.param("/assets//etc/passwd", id="absolute"),
+        pytest.param("/assets/..%2f..%2fpyproject.toml", id="escaped-slash"),
+        pytest.param("/assets/page.css%00.html", id="nul"),
+        pytest.param("//healthz", id="two-slashes"),
+        pytest.param("/healthz/", id="trailing-slash"),
+    ],
+)
+async def test_what_is_not_there_is_not_found(tmp_path: Path, path: str):
+    async with open_gateway(tmp_path / "state") as gateway:
+        answer = await ask(gateway.port, path)
+
+    assert answer.status == 404
+    assert answer.json["error"]
+
+
+async def test_a_handshake_whose_upgrade_was_dropped_is_told_what_the_proxy_lost(tmp_path: Path):
+    async with open_gateway(tmp_path / "state") as gateway:
+        answer = await ask(gateway.port, "/", headers=(("Sec-WebSocket-Version", "13"),))
+
+    assert answer.status == 426
+    assert answer.headers[b"upgrade"] == b"websocket"
+    assert b"proxy_set_header Upgrade" in answer.body
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "status"),
+    [
+        pytest.param("https://evil.example", None, 403, id="foreign-page"),
+        pytest.param("null", None, 403, id="null"),
+        pytest.param("http://evil.example", "evil.example", 403, id="dns-rebinding"),
+        pytest.param("http://127.0.0.1:{port}", None, 200, id="own-page"),
+        pytest.param("http://localhost:5173", None, 200, id="page-of-this-machine"),
+        pytest.param("https://allowed.example", None, 200, id="listed"),
+    ],
+)
+async def test_a_web_page_reads_data_only_if_it_is_allowed(
+    tmp_path: Path, origin: str, host: str | None, status: int
+):
+    config: dict[str, object] = {"controlUi": {"allowedOrigins": ["https://allowed.example"]}}
+
+    async with open_gateway(tmp_path / "state", config) as gateway:
+        asked = (("Origin", origin.format(port=gateway.port)),)
+        answer = await ask(gateway.port, "/readyz", host=host, headers=asked)
+
+    assert answer.status == status
+    if status == 403:
+        assert origin.encode() in answer.body
+        assert b"gateway.controlUi.allowedOrigins" in answer.body
+
+
+async def test_an_origin_sent_twice_is_not_read_by_half(tmp_path: Path):
+    async with open_gateway(tmp_path / "state") as gateway:
+        own = ("Origin", f"http://127.0.0.1:{gateway.port}")
+        twice = (own, ("Origin", "https://evil.example"))
+        answer = await ask(gateway.port, "/readyz", headers=twice)
+
+    assert answer.status == 403
+
+
+async def test_the_page_itself_is_served_to_any_page(tmp_path: Path):
+    async with open_gateway(tmp_path / "state") as gateway:
+        answer = await ask(gateway.port, "/", headers=(("Origin", "https://evil.example"),))
+
+    assert answer.status == 200

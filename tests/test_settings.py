@@ -1,0 +1,106 @@
+"""What connections are judged by, and how commands of this gateway are typed."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from gateway.policy.credentials import AuthMode, SharedSecrets
+from gateway.policy.remedy import CommandWords
+from gateway.settings import (
+    HANDSHAKE_TIMEOUT_VARIABLE,
+    command_words,
+    derive,
+    machine_names,
+    secrets_of,
+)
+from stores.config.load import interpret
+
+SECRETS = SharedSecrets(AuthMode.TOKEN, "x" * 8)
+
+
+@pytest.mark.parametrize(
+    ("said", "timeout_ms"),
+    [
+        pytest.param("", 15_000, id="unset"),
+        pytest.param("2500", 2500, id="set"),
+        pytest.param("0", 15_000, id="zero"),
+        pytest.param("-1", 15_000, id="negative"),
+        pytest.param("soon", 15_000, id="word"),
+    ],
+)
+def test_the_environment_may_change_how_long_a_peer_has(said: str, timeout_ms: int):
+    loaded = interpret(Path("/x/openclaw.json"), "{}", {})
+
+    assert derive(loaded, SECRETS, {HANDSHAKE_TIMEOUT_VARIABLE: said}).handshake_timeout_ms == (
+        timeout_ms
+    )
+
+
+def test_settings_are_what_the_file_says():
+    text = """{gateway: {trustedProxies: ["10.0.0.1"], publicOrigin: "https://gw.example",
+        auth: {tokenFile: "t", rateLimit: {maxAttempts: 3, windowMs: 2000, lockoutMs: 5000}},
+        pairing: {requestTtlMs: 9000, maxPending: 4, autoApproveLocal: false}}}"""
+    settings = derive(interpret(Path("/x/openclaw.json"), text, {}), SECRETS, {})
+
+    assert [str(network) for network in settings.trusted] == ["10.0.0.1/32"]
+    assert settings.public_origin == "https://gw.example"
+    limits, throttle = settings.limits, settings.throttle
+    assert (limits.ttl_ms, limits.max_pending) == (9000, 4)
+    assert (throttle.max_attempts, throttle.window_s, throttle.lockout_s) == (3, 2.0, 5.0)
+    assert settings.secret_files == (Path("/x/t"),)
+    assert not settings.auto_approve_local
+    assert "xxxxxxxx" not in repr(settings)
+
+
+def test_the_machine_knows_its_own_names():
+    assert socket.gethostname().lower() in machine_names()
+
+
+@pytest.mark.parametrize(
+    ("host", "environment", "words"),
+    [
+        pytest.param(
+            "machine",
+            {"OPENCLAW_REMEDY_PREFIX": "docker compose exec gw"},
+            CommandWords(local="docker compose exec gw openclaw", in_container=True),
+            id="prefix",
+        ),
+        pytest.param(
+            "0123456789ab",
+            {},
+            CommandWords(local="docker exec 0123456789ab openclaw", in_container=True),
+            id="container",
+        ),
+        pytest.param("machine", {"PATH": "/nowhere"}, CommandWords(), id="plain"),
+    ],
+)
+def test_commands_are_typed_as_they_work(
+    monkeypatch: pytest.MonkeyPatch, host: str, environment: dict[str, str], words: CommandWords
+):
+    monkeypatch.setattr(socket, "gethostname", lambda: host)
+
+    assert command_words(sys.argv[0], environment) == words
+
+
+def test_a_program_that_is_not_on_the_path_is_named_by_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(socket, "gethostname", lambda: "machine")
+    program = tmp_path / "openclaw"
+    program.touch(mode=0o755)
+
+    assert command_words(str(program), {"PATH": "/nowhere"}).local == str(program)
+    assert command_words(str(program), {"PATH": str(tmp_path)}) == CommandWords()
+
+
+@pytest.mark.parametrize(
+    ("mode", "secret"), [("token", "t-o-k-e-n"), ("password", "pass-word"), ("none", None)]
+)
+def test_a_mode_has_its_own_secret(mode: str, secret: str | None):
+    found = secrets_of(mode, token="t-o-k-e-n", password="pass-word")
+
+    assert (found.mode, found.secret) == (AuthMode(mode), secret)
