@@ -98,7 +98,6 @@ class CorkedStream(trio.abc.Stream):
             self._closed = True
             if self.on_close is not None:
                 self.on_close()
-        await trio.lowlevel.checkpoint()
 
     def _refuse_if_closed(self) -> None:
         if self._closed:

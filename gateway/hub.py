@@ -67,21 +67,43 @@ class Session:
     seq: int = 0
     ending: Close | None = None
     outbox: deque[str] = field(factory=deque)
-    wake: trio.Event = field(factory=trio.Event)
     refused_calls: int = 0
     _drained: trio.Event | None = None
     _scope: trio.CancelScope | None = None
     _start_ping: Callable[[], None] | None = None
+    _start_writer: Callable[[], None] | None = None
+    _writing: bool = False
 
-    def bind(self, scope: trio.CancelScope, start_ping: Callable[[], None]) -> None:
-        """Tie the session to the task that serves it: what ends it, and what pings its peer."""
-        self._scope, self._start_ping = scope, start_ping
+    def bind(
+        self,
+        scope: trio.CancelScope,
+        start_ping: Callable[[], None],
+        start_writer: Callable[[], None] | None = None,
+    ) -> None:
+        """Tie the session to the task that serves it: what ends it, pings it, writes its outbox.
+
+        The writer is started when there is something to write and ends when there is no more: a
+        task that waits for ever would cost every idle session its memory.
+        """
+        self._scope, self._start_ping, self._start_writer = scope, start_ping, start_writer
         if self.ending is not None:
             scope.deadline = trio.current_time() + END_GRACE_S
 
     def unbind(self) -> None:
         """Let go of the task that served it: the session is over."""
-        self._scope = self._start_ping = None
+        self._scope = self._start_ping = self._start_writer = None
+
+    def rouse(self) -> None:
+        """Start the writer if there is something to do for it and it is not at work."""
+        if self._start_writer is None or self._writing:
+            return
+        if self.outbox or self.ending is not None:
+            self._writing = True
+            self._start_writer()
+
+    def wrote_all(self) -> None:
+        """Note that the writer is done."""
+        self._writing = False
 
     def ping(self) -> None:
         """Ask the peer whether it is still there, without waiting for the answer."""
@@ -114,7 +136,7 @@ class Session:
             return
         self.outbox.append(frame)
         self.unsent_bytes += len(frame)
-        self.wake.set()
+        self.rouse()
 
     def put_first(self, frame: str) -> None:
         """Put a frame in front of all that broadcasts left in the outbox already."""
@@ -147,7 +169,7 @@ class Session:
         if self.ending is not None:
             return
         self.ending = close
-        self.wake.set()
+        self.rouse()
         if self._scope is not None:
             # A peer that takes nothing any more would keep the writer for ever.
             self._scope.deadline = trio.current_time() + END_GRACE_S

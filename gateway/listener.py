@@ -6,6 +6,7 @@ The head is only looked at to route; the real parsers get every byte again and s
 from __future__ import annotations
 
 import logging
+import math
 import re
 import uuid
 from collections.abc import Awaitable, Callable
@@ -121,12 +122,12 @@ async def _serve(door: Door, stream: trio.SocketStream, conn_id: str) -> None:
     address = ip_address(peer[0].partition("%")[0])
     # A trusted proxy's own address is never a budget: it stands for everybody behind it.
     proxied = is_within(address, door.runtime.settings.trusted)
-    with trio.CancelScope() as scope:
+    with trio.CancelScope(deadline=trio.current_time() + HEAD_WITHIN_S) as scope:
         seat = door.lobby.enter(None if proxied else address_group(address), scope)
         try:
             visit_of = partial(begin_visit, door, conn_id, peer[:2], local[:2])
-            await _route(door, stream, conn_id, seat, visit_of)
-            await _linger(stream)
+            if not await _route(door, stream, conn_id, seat, visit_of):
+                await _linger(stream)
         finally:
             door.lobby.leave(seat)
             stream.socket.close()
@@ -138,12 +139,11 @@ async def _route(
     conn_id: str,
     seat: Any,
     visit_of: Callable[[tuple[Header, ...]], Visit],
-) -> None:
-    data, complete = b"", 0
-    with trio.move_on_after(HEAD_WITHIN_S):
-        data, complete = await _read_head(stream)
+) -> bool:
+    """Read the head and serve what it asks for; tell whether the peer said goodbye first."""
+    data, complete = await _read_head(stream)
     if not data:
-        return
+        return True
     head = split_head(data[:complete]) if complete else None
     visit = visit_of(head.headers if head else ())
     door.lobby.heard(seat, address_group(visit.address.client))
@@ -153,9 +153,11 @@ async def _route(
         await http.refuse_head(stream, too_large=len(data) > MAX_HEAD_BYTES)
     elif head.wants_websocket:
         admitted = partial(door.lobby.leave, seat)
-        await _serve_websocket(stream, data, partial(run_session, door, visit, admitted))
+        serve = partial(run_session, door, visit, admitted)
+        return await _serve_websocket(stream, data, serve, seat.scope)
     else:
         await http.serve(door, visit, stream, data, lost_upgrade=head.lost_upgrade)
+    return False
 
 
 async def _read_head(stream: trio.SocketStream) -> tuple[bytes, int]:
@@ -176,22 +178,23 @@ async def _read_head(stream: trio.SocketStream) -> tuple[bytes, int]:
 
 
 async def _serve_websocket(
-    stream: trio.SocketStream, data: bytes, serve: Callable[..., Awaitable[None]]
-) -> None:
+    stream: trio.SocketStream,
+    data: bytes,
+    serve: Callable[..., Awaitable[bool]],
+    scope: trio.CancelScope,
+) -> bool:
+    """Shake hands within what is left of the head's time, then serve for as long as it takes."""
     corked = CorkedStream(stream, data)
-    ws = None
+    ws, left = None, False
     try:
         async with trio.open_nursery() as nursery:
-            with trio.move_on_after(HEAD_WITHIN_S) as patience:
-                # A handshake that the library turned down would be waited for in vain.
-                corked.on_close = patience.cancel
-                request = await wrap_server_stream(
-                    nursery, corked, max_message_size=MAX_CONNECT_BYTES
-                )
-                ws = await request.accept()
+            # A handshake that the library turned down would be waited for in vain.
+            corked.on_close = nursery.cancel_scope.cancel
+            request = await wrap_server_stream(nursery, corked, max_message_size=MAX_CONNECT_BYTES)
+            ws = await request.accept()
             corked.on_close = None
-            if ws is not None:
-                await serve(ws, corked)
+            scope.deadline = math.inf
+            left = await serve(ws, corked, nursery)
             nursery.cancel_scope.cancel()
     except* ValueError:
         # The library decodes header values as ASCII, and Host as IDNA, before it looks at them.
@@ -200,6 +203,7 @@ async def _serve_websocket(
         corked.on_close = None
     if ws is None and not corked.wrote:
         await http.refuse_head(stream, too_large=False)
+    return left
 
 
 async def _linger(stream: trio.SocketStream) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Callable
+from typing import NoReturn
 
 import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection
@@ -41,6 +42,9 @@ PONG_WITHIN_S = 25.0
 #: Bytes that go out in one write at most, so that a full outbox is not copied as a whole.
 MAX_WRITE_BYTES = 262_144
 
+# Closes that the library never makes up by itself: with one of these nothing of ours was unread.
+_GOODBYES = frozenset({1000, 1001, 1005})
+
 #: Refused calls in a row after which a session is ended (protocol fact).
 MAX_REFUSED_CALLS = 10
 
@@ -51,23 +55,28 @@ async def run_session(
     admitted: Callable[[], None],
     ws: WebSocketConnection,
     stream: CorkedStream,
-) -> None:
-    """Serve one connection until it ends.
+    nursery: trio.Nursery,
+) -> bool:
+    """Serve one connection until it ends; tell whether the peer said goodbye first.
 
     Args:
         admitted: Called once when the connection becomes a session.
+        nursery: What reads the socket; the connection's other tasks join it, and cancelling it
+            ends them all.
     """
     session = Session(visit.conn_id)
     try:
         goodbye = await _first_exchange(door, visit, session, ws)
         if goodbye is not None:
             await _say_goodbye(door, visit, ws, goodbye)
-            return
+            return False
         admitted()
-        await _serve_admitted(door, session, ws, stream)
+        await _serve_admitted(door, session, ws, stream, nursery)
     except ConnectionClosed as error:
         if not session.admitted:
             _log_hung_up(door, visit, error)
+        code = error.reason.code if error.reason else None
+        return session.ending is None and code in _GOODBYES
     finally:
         _forget(door, session)
 
@@ -137,26 +146,31 @@ def allow_large_messages(ws: WebSocketConnection) -> None:
 
 
 async def _serve_admitted(
-    door: Door, session: Session, ws: WebSocketConnection, stream: CorkedStream
-) -> None:
+    door: Door,
+    session: Session,
+    ws: WebSocketConnection,
+    stream: CorkedStream,
+    nursery: trio.Nursery,
+) -> NoReturn:
     allow_large_messages(ws)
     logger.debug(
         "conn=%s admitted client=%s role=%s", session.conn_id, session.client, session.role
     )
-    async with trio.open_nursery() as nursery:
-        session.bind(nursery.cancel_scope, lambda: nursery.start_soon(_ping, session, ws))
-        door.runtime.pulse.watch(session)
-        nursery.start_soon(_write_out, session, ws, stream)
-        try:
-            await _read_requests(door, session, ws)
-        except ConnectionClosed:
-            pass  # how a session ends; out of here it would come as a group, which costs and hides
-        finally:
-            nursery.cancel_scope.cancel()
+    session.bind(
+        nursery.cancel_scope,
+        lambda: nursery.start_soon(_ping, session, ws),
+        lambda: nursery.start_soon(_write_out, session, ws, stream),
+    )
+    door.runtime.pulse.watch(session)
+    hello = session.outbox.popleft()
+    await ws.send_message(hello)  # here, not by the writer: most sessions need none for long
+    session.sent(len(hello))
+    session.rouse()
+    await _read_requests(door, session, ws)
 
 
-async def _read_requests(door: Door, session: Session, ws: WebSocketConnection) -> None:
-    """Answer requests one after the other until the peer hangs up."""
+async def _read_requests(door: Door, session: Session, ws: WebSocketConnection) -> NoReturn:
+    """Answer requests one after the other until the peer hangs up, which raises."""
     runtime, keeper = door.runtime, door.keeper
     while True:
         message = await ws.get_message()
@@ -182,18 +196,15 @@ async def _read_requests(door: Door, session: Session, ws: WebSocketConnection) 
 async def _write_out(session: Session, ws: WebSocketConnection, stream: CorkedStream) -> None:
     """Write what is in the outbox, several frames in one write; say goodbye when asked to."""
     try:
-        while True:
-            while session.outbox:
-                size = await _write_batch(session, ws, stream)
-                session.sent(size)
-            if session.ending is not None:
-                await ws.aclose(session.ending.code, session.ending.reason)
-                session.cut()
-                return
-            await session.wake.wait()
-            session.wake = trio.Event()
+        while session.outbox:
+            session.sent(await _write_batch(session, ws, stream))
+        if session.ending is not None:
+            await ws.aclose(session.ending.code, session.ending.reason)
+            session.cut()
     except ConnectionClosed:
         session.cut()
+    finally:
+        session.wrote_all()
 
 
 async def _write_batch(session: Session, ws: WebSocketConnection, stream: CorkedStream) -> int:

@@ -10,8 +10,13 @@ from __future__ import annotations
 import hashlib
 from base64 import b64encode, urlsafe_b64encode
 from binascii import a2b_base64
+from functools import cache
+from typing import TYPE_CHECKING
 
 from attrs import field, frozen
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 KEY_BYTES = 32
 SIGNATURE_BYTES = 64
@@ -137,18 +142,24 @@ def verify(raw_public_key: bytes, message: bytes, signature_text: str) -> bool:
 
     Never raises: whatever cannot be checked is not valid.
     """
-    # Late: see `KeyPair.sign`.
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
     signature = _decode_base64(signature_text)
     if signature is None or len(signature) != SIGNATURE_BYTES:
         return False
+    public_key, invalid_signature = _cryptography()
     try:
-        Ed25519PublicKey.from_public_bytes(raw_public_key).verify(signature, message)
-    except (InvalidSignature, ValueError):  # ValueError: not 32 bytes
+        public_key.from_public_bytes(raw_public_key).verify(signature, message)
+    except (invalid_signature, ValueError):  # ValueError: not 32 bytes
         return False
     return True
+
+
+@cache
+def _cryptography() -> tuple[type[Ed25519PublicKey], type[Exception]]:
+    # Late: see `KeyPair.sign`. Once: even an import that is done already costs its look-up.
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    return Ed25519PublicKey, InvalidSignature
 
 
 def _is_small_order(raw: bytes) -> bool:
