@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator
 import trio
 from attrs import define, field
 
+from gateway.policy.credentials import Method
 from gateway.protocol.close import DEVICE_REMOVED, SLOW_CONSUMER, Close
 from gateway.protocol.frames import EventBody
 from gateway.protocol.hello import MAX_BUFFERED_BYTES
@@ -127,6 +128,12 @@ class Session:
             return event in OPEN_EVENTS
         return self.role == Role.OPERATOR and (needed in self.holds or ADMIN in self.holds)
 
+    def may_hear_of(self, device_id: str | None) -> bool:
+        """Tell whether an event about a device is for this session."""
+        if device_id is None or device_id == self.device_id:
+            return True
+        return self.method != Method.DEVICE_TOKEN or ADMIN in self.holds
+
     def send(self, frame: str) -> None:
         """Put a frame that must arrive into the outbox; a full outbox ends the slow peer."""
         if self.ending is not None:
@@ -205,10 +212,15 @@ class Hub:
             if not mates:
                 del self._by_device[session.device_id]
 
-    def broadcast(self, body: EventBody) -> None:
-        """Send an event, serialised once, to every session that may hear it."""
+    def broadcast(self, body: EventBody, *, about: str | None = None) -> None:
+        """Send an event, serialised once, to every session that may hear it.
+
+        Args:
+            about: The device it tells of: a session that proved only a device token, and is no
+                admin, hears of its own device alone.
+        """
         for session in tuple(self.sessions.values()):
-            if session.may_hear(body.name):
+            if session.may_hear(body.name) and session.may_hear_of(about):
                 session.send_event(body)
 
     def end_device(self, device_id: str, *, role: str | None, close: Close = DEVICE_REMOVED) -> int:

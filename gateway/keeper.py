@@ -180,7 +180,8 @@ class Keeper:
                     count,
                 )
             case Requested(item):
-                hub.broadcast(EventBody("device.pair.requested", codec.dump(item)))
+                body = EventBody("device.pair.requested", codec.dump(item))
+                hub.broadcast(body, about=item.device_id)
                 logger.info("device %s asks to pair: %s", item.device_id[:12], item.request_id)
             case Resolved(item, decision, reason):
                 self.tell_resolved(item.request_id, item.device_id, decision, reason)
@@ -193,7 +194,7 @@ class Keeper:
         payload = {"requestId": request_id, "deviceId": device_id, "decision": decision}
         extra = {"reason": reason} if reason else {}
         body = EventBody("device.pair.resolved", payload | {"ts": self.runtime.now_ms()} | extra)
-        self.runtime.hub.broadcast(body)
+        self.runtime.hub.broadcast(body, about=device_id)
 
 
 def _apply(runtime: Runtime, transitions: list[Transition]) -> list[Any]:

@@ -236,7 +236,7 @@ def build(start: Start) -> tuple[Door, Reloader]:
         ),
         paths=start.paths,
         store=store,
-        words=command_words(sys.argv[0], start.env),
+        words=command_words(start.options.command_words, start.env, start.paths),
         machine_names=machine_names(),
         own_uid=os.getuid(),
         port=start.port,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import socket
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from gateway.policy.credentials import AuthMode, SharedSecrets
 from gateway.policy.remedy import CommandWords
 from stores.config.load import LoadedConfig
 from stores.devices import PairingLimits
+from stores.paths import Paths
 
 #: Longest time between the challenge and ``connect``, ms; the environment may say otherwise.
 HANDSHAKE_TIMEOUT_VARIABLE = "OPENCLAW_HANDSHAKE_TIMEOUT_MS"
@@ -77,11 +79,12 @@ def machine_names() -> frozenset[str]:
     return frozenset(name.lower().rstrip(".") for name in names if name)
 
 
-def command_words(started_as: str, env: Mapping[str, str]) -> CommandWords:
+def command_words(started_as: str, env: Mapping[str, str], paths: Paths) -> CommandWords:
     """Return how a command for this gateway is typed on its machine.
 
     Args:
         started_as: The path of the running program (``sys.argv[0]``).
+        paths: Where this gateway lives: a command must look there too.
     """
     prefix = env.get("OPENCLAW_REMEDY_PREFIX", "").strip()
     if prefix:
@@ -90,13 +93,17 @@ def command_words(started_as: str, env: Mapping[str, str]) -> CommandWords:
     if len(name) == 12 and all(letter in "0123456789abcdef" for letter in name):
         # How a container engine names a container nobody named.
         return CommandWords(local=f"docker exec {name} openclaw", in_container=True)
-    found = shutil.which("openclaw", path=env.get("PATH"))
-    if found and os.path.realpath(found) == os.path.realpath(started_as):
-        return CommandWords()
+    program = "openclaw"
+    found = shutil.which(program, path=env.get("PATH"))
     path = Path(started_as)
-    if path.name == "openclaw" and path.exists():
-        return CommandWords(local=str(path.absolute()))
-    return CommandWords()
+    known = found and os.path.realpath(found) == os.path.realpath(started_as)
+    if not known and path.name == program and path.exists():
+        program = shlex.quote(str(path.absolute()))
+    if env.get("OPENCLAW_STATE_DIR", "").strip():
+        program = f"OPENCLAW_STATE_DIR={shlex.quote(str(paths.state_dir))} {program}"
+    elif paths.profile is not None:
+        program = f"{program} --profile {paths.profile}"
+    return CommandWords(local=program)
 
 
 def secrets_of(mode: str, *, token: str | None, password: str | None) -> SharedSecrets:

@@ -48,5 +48,5 @@ def request_code(
 
 
 def plain_id(text: str) -> str:
-    """Return an id as it is compared: no case, no dash, no surrounding space."""
-    return text.strip().replace("-", "").upper()
+    """Return an id as it is compared: no case, no dash, no space."""
+    return "".join(text.split()).replace("-", "").upper()

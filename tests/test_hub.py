@@ -226,3 +226,26 @@ def test_only_a_bound_session_that_goes_on_is_pinged():
     assert pinged == [1]
     session.unbind()
     session.cut()  # nothing is left to cut
+
+
+@pytest.mark.parametrize(
+    ("method", "scope", "heard_of"),
+    [
+        pytest.param("device-token", "operator.pairing", ["own"], id="its-token-alone"),
+        pytest.param("device-token", "operator.admin", ["own", "other"], id="an-admin"),
+        pytest.param("token", "operator.pairing", ["own", "other"], id="the-shared-secret"),
+    ],
+)
+def test_who_proved_only_a_device_token_hears_of_its_own_device(
+    method: str, scope: str, heard_of: list[str]
+):
+    hub = Hub()
+    session = a_session(scopes=(scope,))
+    hub.open(session)
+    hub.claim(session, "own")
+    session.method = method
+
+    for device_id in ("own", "other"):
+        hub.broadcast(EventBody("device.pair.requested", {"id": device_id}), about=device_id)
+
+    assert [json.loads(frame)["payload"]["id"] for frame in session.outbox] == heard_of

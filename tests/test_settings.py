@@ -18,7 +18,9 @@ from gateway.settings import (
     secrets_of,
 )
 from stores.config.load import interpret
+from stores.paths import Paths
 
+PATHS = Paths(Path("/x"), Path("/x/openclaw.json"))
 SECRETS = SharedSecrets(AuthMode.TOKEN, "x" * 8)
 
 
@@ -83,7 +85,7 @@ def test_commands_are_typed_as_they_work(
 ):
     monkeypatch.setattr(socket, "gethostname", lambda: host)
 
-    assert command_words(sys.argv[0], environment) == words
+    assert command_words(sys.argv[0], environment, PATHS) == words
 
 
 def test_a_program_that_is_not_on_the_path_is_named_by_its_own(
@@ -93,8 +95,49 @@ def test_a_program_that_is_not_on_the_path_is_named_by_its_own(
     program = tmp_path / "openclaw"
     program.touch(mode=0o755)
 
-    assert command_words(str(program), {"PATH": "/nowhere"}).local == str(program)
-    assert command_words(str(program), {"PATH": str(tmp_path)}) == CommandWords()
+    assert command_words(str(program), {"PATH": "/nowhere"}, PATHS).local == str(program)
+    assert command_words(str(program), {"PATH": str(tmp_path)}, PATHS) == CommandWords()
+
+
+def test_a_program_in_a_folder_with_spaces_is_quoted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(socket, "gethostname", lambda: "machine")
+    program = tmp_path / "my tools" / "openclaw"
+    program.parent.mkdir()
+    program.touch(mode=0o755)
+
+    words = command_words(str(program), {"PATH": "/nowhere"}, PATHS)
+
+    assert words.local == f"'{program}'"
+
+
+@pytest.mark.parametrize(
+    ("environment", "paths", "local"),
+    [
+        pytest.param(
+            {},
+            Paths(Path("/s"), Path("/s/c"), profile="work"),
+            "openclaw --profile work",
+            id="profile",
+        ),
+        pytest.param(
+            {"OPENCLAW_STATE_DIR": "/my state"},
+            Paths(Path("/my state"), Path("/my state/c")),
+            "OPENCLAW_STATE_DIR='/my state' openclaw",
+            id="state-dir",
+        ),
+        pytest.param({}, Paths(Path("/s"), Path("/s/c")), "openclaw", id="the-usual-place"),
+    ],
+)
+def test_a_command_looks_where_the_gateway_lives(
+    environment: dict[str, str], paths: Paths, local: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(socket, "gethostname", lambda: "machine")
+
+    words = command_words("python", environment, paths)
+
+    assert (words.plain, words.local) == ("openclaw", local)
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def test_a_stranger_is_told_id_and_command_in_every_place(gateway: Gateway, tmp_
     (line,) = [line for line in lines if line.startswith("closed before connect conn=")]
     assert "remote=127.0.0.1 fwd=127.0.0.1 origin=n/a host=127.0.0.1:" in line
     assert f"code=1008 reason={refused.error['message']}" in line
-    assert line.endswith(f"run: {command}")
+    assert line.endswith(f"run: OPENCLAW_STATE_DIR={gateway.state_dir} {command}")
     assert line in gateway.said()
 
 
