@@ -21,7 +21,7 @@ SELECT := $(if $(ALL),--hypothesis-profile=thorough,-m "not slow and not real") 
 # A .venv whose interpreter has gone (an upgraded system), or that was made elsewhere (a moved checkout), is made anew.
 BROKEN := $(shell grep -qF "$(CURDIR)/$(VENV)" $(VENV)/pyvenv.cfg 2>/dev/null && $(BIN)/python -c "" || echo broken)
 
-.PHONY: help run test lint format bench coverage clean
+.PHONY: help run test lint format docs bench coverage clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -41,6 +41,9 @@ lint: $(VENV)/test.stamp ## ruff and mypy alone
 format: $(VENV)/test.stamp ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(VENV)/test.stamp ## write the reference pages that are made from the code
+	$(BIN)/python -m stores.config.reference docs/reference/config.md
 
 bench: $(VENV)/test.stamp ## measure what the speed claims rest on
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -8,7 +8,6 @@ import os
 import resource
 import secrets
 import socket
-import sys
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack

@@ -22,7 +22,7 @@ from stores.credentials import resolve_gateway_auth
 from stores.devices import DeviceStore
 from stores.paths import resolve_paths
 
-TOKEN = "a-shared-token-for-tests"  # noqa: S105  # of gateways that live for one test
+TOKEN = "a-shared-token-for-tests"  # of gateways that live for one test
 
 
 @define(eq=False)

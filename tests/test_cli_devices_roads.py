@@ -121,6 +121,7 @@ def test_the_list_comes_from_the_files_when_the_gateway_does_not_help(
     machine: Machine, serve: Serve, said: str
 ):
     item = machine.knock()
+    a_gateway_serves(machine)
 
     with listening(serve) as port:
         machine.configure(port)
@@ -168,15 +169,23 @@ def test_without_any_secret_the_files_answer_at_once(machine: Machine):
     assert "no credential" in ran.err
 
 
-def test_a_gateway_of_another_state_directory_is_pointed_out(machine: Machine):
+def a_gateway_serves(machine: Machine) -> None:
+    """Leave the note of a gateway that serves the machine's state directory."""
+    (machine.state_dir / "gateway.lock").write_text('{"pid": 1}')
+
+
+def test_a_gateway_of_another_state_directory_is_not_replaced_by_these_files(machine: Machine):
+    machine.knock()
     with listening(FakeGateway(refusal=TOKEN_MISMATCH)) as port:
         machine.configure(port)
         stranger = machine.run("devices", "list")
-        (machine.state_dir / "gateway.lock").touch()
+        a_gateway_serves(machine)
         own = machine.run("devices", "list")
 
-    assert "no gateway has run on these files" in stranger.err
-    assert "no gateway has run on these files" not in own.err
+    assert (stranger.code, stranger.out) == (1, "")
+    assert "token mismatch" in stranger.err
+    assert "no gateway runs on the local state in" in stranger.err
+    assert own.code == 0
 
 
 @pytest.mark.parametrize("by", ["--url", "env"])

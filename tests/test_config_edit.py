@@ -61,7 +61,7 @@ COMMENTED = """\
             "gateway.trustedProxies",
             ["10.0.0.1", "::1"],
             '[\n      "127.0.0.1", // nginx\n    ]',
-            '["10.0.0.1", "::1"]',
+            '[\n      "10.0.0.1", // nginx\n      "::1",\n    ]',
             id="array",
         ),
         pytest.param(
@@ -154,9 +154,9 @@ def test_toml_around_a_key_stays_byte_for_byte(document, value):
     )
     before, after = text.split("port = 1 ")
 
-    from stores.config.edit import _put_toml
+    from stores.config.toml_edit import put_toml
 
-    edited = _put_toml(text, ("gateway", "port"), value)
+    edited = put_toml(text, ("gateway", "port"), value)
 
     assert edited == f"{before}port = {value} {after}"
 
@@ -175,14 +175,14 @@ def test_the_same_value_leaves_the_file_untouched(tmp_path):
     path.write_text(COMMENTED)
     before = path.stat().st_ino
 
-    loaded = set_value(paths_of(tmp_path), "gateway.port", 18789, env={})
+    loaded = set_value(paths_of(tmp_path), "gateway.port", 18789, env={}).loaded
 
     assert loaded.config.gateway.port == 18789
     assert path.stat().st_ino == before
 
 
 def test_the_configuration_as_it_is_now_comes_back(tmp_path):
-    loaded = set_value(paths_of(tmp_path), "gateway.port", 4000, env={})
+    loaded = set_value(paths_of(tmp_path), "gateway.port", 4000, env={}).loaded
 
     assert loaded == load_config(paths_of(tmp_path), {})
     assert loaded.config.gateway.port == 4000
@@ -208,15 +208,6 @@ def test_a_reference_elsewhere_stays_a_reference(tmp_path):
     text = '{gateway: {auth: {token: "${T}"}, port: 1}}'
 
     assert edit(tmp_path, text, "gateway.port", 2, env={"T": "s"}) == text.replace("1", "2")
-
-
-def test_a_key_beside_an_include_wins_and_the_include_stays(tmp_path):
-    (tmp_path / "gw.json").write_text('{"port": 1, "bind": "lan"}')
-
-    edited = edit(tmp_path, '{gateway: {$include: "gw.json"}}', "gateway.port", 2)
-
-    assert edited == '{gateway: {$include: "gw.json", port: 2}}'
-    assert load_config(paths_of(tmp_path), {}).config.gateway.port == 2
 
 
 @pytest.mark.parametrize(
@@ -250,7 +241,7 @@ def test_what_toml_cannot_say_is_refused(tmp_path):
     path = tmp_path / "openclaw.toml"
     path.write_text("[gateway]\n")
 
-    with pytest.raises(ConfigError, match=r"`channels\.x` cannot be set in"):
+    with pytest.raises(ConfigError, match=r"channels\.x: TOML has no form for null"):
         set_value(paths_of(tmp_path, "openclaw.toml"), "channels.x", None, env={})
 
     assert path.read_text() == "[gateway]\n"

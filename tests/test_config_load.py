@@ -362,4 +362,23 @@ def test_names_in_the_configuration_are_relative_to_its_folder(tmp_path):
 
 def test_records_are_frozen():
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
-        Config().gateway.port = 1
+        Config().gateway.port = 1  # type: ignore[misc]  # it is what the test is about
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "line"),
+    [
+        pytest.param("[gateway]\n\n[gateway.auth]\nx.mode = 1\n", "gateway.auth.x", 4, id="dotted"),
+        pytest.param(
+            '[gateway]\ntrustedProxies = [\n"::1",\n"x"]\n',
+            "gateway.trustedProxies.1",
+            4,
+            id="item",
+        ),
+        pytest.param("\n[gateway.auth.bad]\n", "gateway.auth.bad", 2, id="header"),
+    ],
+)
+def test_a_toml_problem_is_found_wherever_its_key_is_written(tmp_path, text, key, line):
+    problem = refused(tmp_path, text, name="openclaw.toml").problem
+
+    assert problem.startswith(f"{tmp_path}/openclaw.toml:{line}: {key}: ")

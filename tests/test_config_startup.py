@@ -111,4 +111,4 @@ def test_what_clashes_is_refused_and_both_keys_are_named(gateway, decided, bind,
         refuse_unsafe_start(Config(gateway=gateway), decided, bind=bind)
 
     assert all(key in caught.value.problem for key in keys)
-    assert "`" in caught.value.remedy
+    assert "`" in (caught.value.remedy or "")

@@ -88,13 +88,18 @@ def test_a_blank_token_is_replaced(tmp_path):
     assert path.read_text() == '{gateway: {auth: {token: "n3w"}}}'
 
 
+def _noted(made, name):
+    made.append(name)
+    return name
+
+
 def test_of_two_starters_one_writes_and_the_other_reads(tmp_path):
-    made = []
+    made: list[str] = []
     ready = threading.Barrier(8)
 
     def start(name):
         ready.wait()
-        ensure_token(paths_of(tmp_path), env={}, new_token=lambda: made.append(name) or name)
+        ensure_token(paths_of(tmp_path), env={}, new_token=lambda: _noted(made, name))
 
     threads = [threading.Thread(target=start, args=(f"t{n}",)) for n in range(8)]
     for thread in threads:

@@ -8,6 +8,8 @@ from stores.config.load import interpret
 from stores.config.model import AuthMode
 from stores.credentials import (
     AuthFlags,
+    Secret,
+    SecretKind,
     resolve_client_credentials,
     resolve_gateway_auth,
 )
@@ -209,7 +211,7 @@ def test_a_file_of_a_flag_beats_the_value(tmp_path):
 
     auth = resolve_gateway_auth(config(), {}, flags)
 
-    assert (auth.token.value, auth.token.source) == ("from-file", f"--token-file {tmp_path}/t")
+    assert auth.token == Secret("from-file", SecretKind.TOKEN, f"--token-file {tmp_path}/t")
 
 
 @pytest.mark.parametrize("kind", ["token", "password"])
@@ -219,14 +221,17 @@ def test_a_file_of_the_configuration_is_relative_to_it(tmp_path, kind):
 
     secret = resolve_gateway_auth(loaded, TOKEN).secret
 
-    assert (secret.value, secret.kind) == ("from-file", kind)
-    assert secret.source == f"gateway.auth.{kind}File in {tmp_path}/openclaw.json"
+    source = f"gateway.auth.{kind}File in {tmp_path}/openclaw.json"
+    assert secret == Secret("from-file", SecretKind(kind), source)
 
 
 def test_a_file_that_does_not_count_is_not_read():
     loaded = config('{gateway: {auth: {mode: "token", token: "t", passwordFile: "/nowhere"}}}')
 
-    assert resolve_gateway_auth(loaded, {}).token.value == "t"
+    token = resolve_gateway_auth(loaded, {}).token
+
+    assert token is not None
+    assert token.value == "t"
 
 
 @pytest.mark.parametrize(

@@ -194,5 +194,5 @@ def test_what_cannot_succeed_is_refused_with_the_places_looked_into(text, env, u
         dial(text, env, url=url)
 
     assert all(part in caught.value.problem for part in says)
-    assert "--token-file" in caught.value.remedy
-    assert ("OPENCLAW_GATEWAY_URL" in caught.value.remedy) == (url is not None)
+    assert "--token-file" in str(caught.value.remedy)
+    assert ("OPENCLAW_GATEWAY_URL" in str(caught.value.remedy)) == (url is not None)

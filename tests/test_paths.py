@@ -133,4 +133,4 @@ def test_the_state_of_another_program_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="another program") as caught:
         refuse_foreign_state(paths)
 
-    assert "--profile" in caught.value.remedy
+    assert "--profile" in str(caught.value.remedy)

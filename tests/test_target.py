@@ -245,8 +245,10 @@ def test_plain_text_to_another_machine_is_refused_with_two_ways_out(url, address
     with pytest.raises(PlaintextRefusedError) as caught:
         refuse_plaintext(target, resolve=lambda _: addresses)
 
-    assert f"wss://{target.host}" in caught.value.remedy
-    assert f"ssh -N -L {target.port}:127.0.0.1:{target.port} {target.host}" in caught.value.remedy
+    assert f"wss://{target.host}" in str(caught.value.remedy)
+    assert f"ssh -N -L {target.port}:127.0.0.1:{target.port} {target.host}" in str(
+        caught.value.remedy
+    )
 
 
 def test_a_name_nobody_knows_is_refused():

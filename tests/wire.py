@@ -102,9 +102,7 @@ class Wire:
 
     async def send(self, frame: Any) -> None:
         """Send a JSON frame, or text or bytes as they are."""
-        await self.ws.send_message(
-            frame if isinstance(frame, str | bytes) else json.dumps(frame)
-        )
+        await self.ws.send_message(frame if isinstance(frame, str | bytes) else json.dumps(frame))
 
     async def receive(self) -> dict[str, Any]:
         """Return the next frame of any kind."""
@@ -158,8 +156,13 @@ class Wire:
             while True:
                 await self.ws.get_message()
         except ConnectionClosed as error:
-            assert error.reason is not None
-            return error.reason.code, error.reason.reason or ""
+            return _code_and_reason(error)
+
+
+def _code_and_reason(error: ConnectionClosed) -> tuple[int, str]:
+    reason = error.reason
+    assert reason is not None
+    return reason.code, reason.reason or ""
 
 
 @asynccontextmanager
@@ -183,9 +186,13 @@ async def open_wire(
         extra.append((b"Origin", origin.encode()))
     stream = await trio.open_tcp_stream(address, port, local_address=source)
     async with trio.open_nursery() as nursery:
-        ws = await wrap_client_stream(
-            nursery, stream, host or f"{address}:{port}", "/", extra_headers=extra
-        )
+        try:
+            ws = await wrap_client_stream(
+                nursery, stream, host or f"{address}:{port}", "/", extra_headers=extra
+            )
+        except BaseException:
+            stream.socket.close()
+            raise
         wire = Wire(ws)
         wire.challenge = (await wire.receive())["payload"]
         try:

@@ -1,28 +1,37 @@
-"""Change one key of the configuration file, and nothing else in it.
+"""Change the configuration file, and nothing in it but what was asked for.
 
-Rule: the whole result is checked before anything is written, and no message ever shows a value.
+Rule: the whole result is checked before anything is written, the text replaced is kept in the
+history first, and no message ever shows a value.
 """
 
 from __future__ import annotations
 
-import copy
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from attrs import evolve, field, frozen
+
+from stores.config.diff import Side, redacted_diff
+from stores.config.document import drop_key, put_key, refuse_included
+from stores.config.history import keep, with_digest
+from stores.config.keypath import MISSING, KeyPath, dotted, look_up, parse_key
 from stores.config.kinds import REDACTED
+from stores.config.known import Standing, know, written_path
 from stores.config.load import (
+    Fault,
+    InvalidConfigError,
     LoadedConfig,
+    digest_of,
     in_force,
     interpret,
     is_toml,
     parse_document,
     read_text,
 )
-from stores.config.spans import put
-from stores.errors import ConfigError, UsageError
+from stores.errors import ConfigError
 from stores.paths import Paths
 
 TOKEN_KEY = "gateway.auth.token"
@@ -53,32 +62,107 @@ mode = "local"
 token = ""
 """
 
+#: Takes the file in force and its text (None without a file); returns the new text.
+Change = Callable[[Path, str | None], str]
 
-def set_value(paths: Paths, dotted: str, value: Any, *, env: Mapping[str, str]) -> LoadedConfig:
+
+class ConflictError(ConfigError):
+    """The file is not what it was when the change was decided; ``diff`` shows how, redacted."""
+
+    def __init__(self, problem: str, *, remedy: str, diff: str) -> None:
+        super().__init__(problem, remedy=remedy)
+        self.diff = diff
+
+
+@frozen
+class Edit:
+    """What a change did, or would do: the configuration before and after it.
+
+    ``before`` is None if what the file held could not be used; ``old_document`` is what it said
+    itself, without includes, empty if it could not be read.
+    """
+
+    loaded: LoadedConfig
+    before: LoadedConfig | None
+    old_raw: str | None = field(repr=False)
+    old_document: dict[str, Any] = field(repr=False)
+    written: bool = False
+
+    @property
+    def changes(self) -> bool:
+        """Tell whether the text differs from what was there."""
+        return self.loaded.raw != (self.old_raw or "")
+
+
+def set_value(
+    paths: Paths,
+    key: str | KeyPath,
+    value: Any,
+    *,
+    env: Mapping[str, str],
+    base_digest: str | None = None,
+    dry_run: bool = False,
+) -> Edit:
     """Set one key in the configuration file in force; comments, order and layout stay.
 
     Without a file, one is made. A value that is there already leaves the file untouched.
 
     Args:
-        dotted: Path of the key, such as ``gateway.auth.mode``.
+        key: Its path, such as ``gateway.auth.mode``.
         value: JSON value; ``${VAR}`` in a string is written as it is, a reference.
-
-    Returns:
-        The configuration as it is now.
+        base_digest: `LoadedConfig.digest` of the text the change was decided on.
 
     Raises:
-        ConfigError: the result would not be valid, the file cannot be edited in place, or the
-            environment says that it is read-only. The file is untouched.
+        ConflictError: the file is another one than ``base_digest`` names.
+        ConfigError: the result would not be valid, the key lives in an included file, the file
+            cannot be edited in place, or the environment says that it is read-only. The file is
+            untouched.
     """
-    path = _key_path(dotted)
+    path = parse_key(key) if isinstance(key, str) else key
     if _holds(value, REDACTED):
         raise ConfigError(
-            f"{dotted}: the mark that hides a secret is not the secret",
+            f"{dotted(path)}: the mark that hides a secret is not the secret",
             remedy="give the value itself",
         )
-    with _writing(paths, env) as file:
-        raw = read_text(file)
-        return _write(file, raw, raw if raw is not None else _empty(file), path, value, env)
+
+    def change(file: Path, raw: str | None) -> str:
+        text = _empty(file) if raw is None else raw
+        document = parse_document(file, text)
+        _refuse_unknown_root(path, document)
+        here = written_path(document, path)
+        refuse_included(file, raw, here, value)
+        return put_key(file, text, here, value)
+
+    return change_text(paths, change, env=env, base_digest=base_digest, dry_run=dry_run)
+
+
+def unset_value(
+    paths: Paths,
+    key: str | KeyPath,
+    *,
+    env: Mapping[str, str],
+    base_digest: str | None = None,
+    dry_run: bool = False,
+) -> Edit:
+    """Remove one key from the configuration file in force; comments, order and layout stay.
+
+    Raises:
+        ConflictError, ConfigError: see `set_value`; also when the key is not set.
+    """
+    path = parse_key(key) if isinstance(key, str) else key
+
+    def change(file: Path, raw: str | None) -> str:
+        document = {} if raw is None else parse_document(file, raw)
+        here = written_path(document, path)
+        refuse_included(file, raw, here, MISSING)
+        if raw is None or look_up(document, here) is MISSING:
+            raise ConfigError(
+                f"{dotted(path)} is not set in {file}",
+                remedy="see what is with `openclaw config get gateway`",
+            )
+        return drop_key(file, raw, here)
+
+    return change_text(paths, change, env=env, base_digest=base_digest, dry_run=dry_run)
 
 
 def ensure_token(paths: Paths, *, env: Mapping[str, str], new_token: Callable[[], str]) -> Path:
@@ -90,98 +174,142 @@ def ensure_token(paths: Paths, *, env: Mapping[str, str], new_token: Callable[[]
     Raises:
         ConfigError: see `set_value`.
     """
-    with _writing(paths, env) as file:
-        raw = read_text(file)
+
+    def change(file: Path, raw: str | None) -> str:
         auth = interpret(file, raw, env).config.gateway.auth
-        if not auth.token and not auth.token_file:
-            fresh = _NEW_TOML if is_toml(file) else _NEW_JSON5
-            start = fresh if raw is None else raw
-            _write(file, raw, start, _key_path(TOKEN_KEY), new_token(), env)
-        return file
+        if raw is not None and (auth.token or auth.token_file):
+            return raw
+        fresh = _NEW_TOML if is_toml(file) else _NEW_JSON5
+        path = parse_key(TOKEN_KEY)
+        return put_key(file, fresh if raw is None else raw, path, new_token())
+
+    return change_text(paths, change, env=env).loaded.path
 
 
-@contextmanager
-def _writing(paths: Paths, env: Mapping[str, str]) -> Iterator[Path]:
-    """Hold the writers' lock; yield the file in force, which may have changed while waiting."""
-    from stores.files import locked
+def change_text(
+    paths: Paths,
+    change: Change,
+    *,
+    env: Mapping[str, str],
+    base_digest: str | None = None,
+    dry_run: bool = False,
+) -> Edit:
+    """Put a new text in place of the configuration file in force, if it is valid.
 
+    The text replaced is kept in the history. A text that is the same is not written.
+
+    Raises:
+        ConflictError: the file is another one than ``base_digest`` names.
+        ConfigError, StoreError: the file is untouched.
+    """
+    with _writing(paths, env, dry_run=dry_run) as file:
+        raw = read_text(file)
+        _refuse_conflict(paths, file, raw, base_digest)
+        text = change(file, raw)
+        loaded = _checked(file, raw, text, env)
+        edit = Edit(loaded, _usable(file, raw, env), raw, _readable(file, raw))
+        if dry_run or text == raw:
+            return edit
+        write_text(paths, file, raw, text)
+        return Edit(loaded, edit.before, raw, edit.old_document, written=True)
+
+
+def write_text(paths: Paths, file: Path, raw: str | None, text: str) -> None:
+    """Keep ``raw`` in the history and put ``text`` in its place, atomically and in mode 0600.
+
+    Locking: the caller holds the lock of the configuration's writers.
+
+    Raises:
+        ConfigError, StoreError: the file is untouched.
+    """
+    from stores.files import replace_file, sweep_staged
+
+    real = _real(file)
+    sweep_staged(real)
+    if raw is not None:
+        keep(paths, file, raw)
+    replace_file(real, text.encode())
+
+
+def refuse_read_only(paths: Paths, env: Mapping[str, str]) -> None:
+    """Refuse to write where the environment says that another program owns the file.
+
+    Raises:
+        ConfigError: it does.
+    """
     said = next((name for name in _READ_ONLY if env.get(name, "").strip() == "1"), None)
     if said is not None:
         raise ConfigError(
             f"{in_force(paths)[0]} is read-only, as env {said} says",
             remedy="change it where it is generated",
         )
+
+
+@contextmanager
+def _writing(paths: Paths, env: Mapping[str, str], *, dry_run: bool) -> Iterator[Path]:
+    """Hold the writers' lock; yield the file in force, which may have changed while waiting."""
+    from stores.files import locked
+
+    refuse_read_only(paths, env)
+    if dry_run:
+        yield in_force(paths)[0]
+        return
     with locked(paths.config_lock_path):
         yield in_force(paths)[0]
 
 
-def _write(
-    file: Path,
-    raw: str | None,
-    start: str,
-    path: tuple[str, ...],
-    value: Any,
-    env: Mapping[str, str],
-) -> LoadedConfig:
-    """Write ``start`` with one key set over what ``raw`` is now."""
-    from stores.files import replace_file
-
-    before = parse_document(file, start)
-    wanted = _with(before, path, value)
-    if raw is not None and wanted == before:
-        return interpret(file, raw, env)
-    text = _edited(file, start, path, value, wanted)
-    if text is None:
-        raise ConfigError(
-            f"{file} is written in a way that `{'.'.join(path)}` cannot be set in",
-            remedy="set it with an editor",
-        )
-    loaded = interpret(file, text, env)
-    replace_file(_real(file), text.encode())
-    return loaded
+def _refuse_conflict(paths: Paths, file: Path, raw: str | None, base: str | None) -> None:
+    if base is None or digest_of(raw or "") == base:
+        return
+    known = with_digest(paths, base)
+    diff = ""
+    if known is not None:
+        old = Side(f"{file} (as it was read)", known, is_toml(file))
+        diff = redacted_diff(old, Side(f"{file} (now)", raw or "", is_toml(file)))
+    raise ConflictError(
+        f"{file} was changed by somebody else since it was read, so nothing was written",
+        remedy="look at what changed, then give the command again",
+        diff=diff,
+    )
 
 
-def _edited(
-    file: Path, text: str, path: tuple[str, ...], value: Any, wanted: dict[str, Any]
-) -> str | None:
-    """Return the edited text, None unless it says exactly what is wanted."""
+def _checked(file: Path, raw: str | None, text: str, env: Mapping[str, str]) -> LoadedConfig:
+    """Check a text that is not written yet: lines are those of the file as it is."""
     try:
-        edited = (_put_toml if is_toml(file) else put)(text, path, value)
-        return edited if parse_document(file, edited) == wanted else None
-    except (ValueError, ConfigError):
+        return interpret(file, text, env)
+    except InvalidConfigError as error:
+        known: dict[str, Fault] = {}
+        with suppress(ConfigError):
+            try:
+                interpret(file, raw, env)
+            except InvalidConfigError as before:
+                known = {fault.key: fault for fault in before.faults}
+        faults = [known.get(fault.key) or evolve(fault, line=None) for fault in error.faults]
+        # what the change itself brings in comes first
+        raise InvalidConfigError(*sorted(faults, key=lambda one: one.key in known)) from None
+
+
+def _usable(file: Path, raw: str | None, env: Mapping[str, str]) -> LoadedConfig | None:
+    try:
+        return interpret(file, raw, env)
+    except ConfigError:
         return None
 
 
-def _with(document: dict[str, Any], path: tuple[str, ...], value: Any) -> dict[str, Any]:
-    changed = copy.deepcopy(document)
-    holder: Any = changed
-    for depth, key in enumerate(path[:-1]):
-        holder = holder.setdefault(key, {})
-        if not isinstance(holder, dict):
-            raise ConfigError(
-                f"{'.'.join(path[: depth + 1])} is not a section, so `{'.'.join(path)}` "
-                "cannot be set in it",
-                remedy=f"set `{'.'.join(path[: depth + 1])}` as a whole",
-            )
-    holder[path[-1]] = value
-    return changed
-
-
-def _put_toml(text: str, path: tuple[str, ...], value: Any) -> str:
-    import tomlkit  # late: most files are JSON5
-    from tomlkit.exceptions import TOMLKitError
-
+def _readable(file: Path, raw: str | None) -> dict[str, Any]:
     try:
-        document = tomlkit.parse(text)
-        holder: Any = document
-        for key in path[:-1]:
-            if key not in holder:
-                holder[key] = tomlkit.table()
-            holder = holder[key]
-        holder[path[-1]] = value
-        return tomlkit.dumps(document)
-    except TOMLKitError as error:
-        raise ValueError(str(error)) from error
+        return {} if raw is None else parse_document(file, raw)
+    except ConfigError:
+        return {}
+
+
+def _refuse_unknown_root(path: KeyPath, document: Mapping[str, Any]) -> None:
+    """Refuse a section nobody knows, which would be carried silently, if it looks like a slip."""
+    known = know(path)
+    if path[0] in document or known.standing is not Standing.UNKNOWN:
+        return
+    if know(path[:1]).standing is Standing.UNKNOWN and known.hint:
+        raise ConfigError(f"{dotted(path)}: unknown key", remedy=known.hint)
 
 
 def _real(file: Path) -> Path:
@@ -198,16 +326,6 @@ def _real(file: Path) -> Path:
 
 def _empty(file: Path) -> str:
     return "" if is_toml(file) else "{\n}\n"
-
-
-def _key_path(dotted: str) -> tuple[str, ...]:
-    path = tuple(dotted.split("."))
-    if not all(path):
-        raise UsageError(
-            f"{dotted!r} is not the path of a key",
-            remedy="write it like `gateway.auth.mode`",
-        )
-    return path
 
 
 def _holds(value: Any, mark: str) -> bool:

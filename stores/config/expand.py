@@ -14,7 +14,7 @@ from typing import Any
 from attrs import frozen
 
 from stores.config.foreign import OWNED
-from stores.config.validate import KeyPath
+from stores.config.keypath import KeyPath
 
 INCLUDE = "$include"
 MAX_DEPTH = 10

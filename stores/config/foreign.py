@@ -65,18 +65,35 @@ WITHOUT_EFFECT = {
     "$schema": _NO_HINT,
 }
 
+_PAIR = "name who is paired without being asked about in `gateway.pairing.autoApprove`"
+_ORIGINS = "use `gateway.controlUi.allowedOrigins`"
+_PROXIES = "use `gateway.trustedProxies`, an array of the proxies' addresses"
 #: Never valid anywhere: path -> what was meant.
 REFUSED = {
-    "gateway.auth.skipPairingForTokenAuth": "name who is paired without being asked about in "
-    "`gateway.pairing.autoApprove`",
-    "gateway.auth.allowInsecureAuth": "name who is paired without being asked about in "
-    "`gateway.pairing.autoApprove`",
-    "gateway.skipPairing": "name who is paired without being asked about in "
-    "`gateway.pairing.autoApprove`",
+    "gateway.auth.skipPairingForTokenAuth": _PAIR,
+    "gateway.auth.skipPairing": _PAIR,
+    "gateway.auth.allowInsecureAuth": _PAIR,
+    "gateway.auth.autoApprove": _PAIR,
+    "gateway.auth.requirePairing": _PAIR,
+    "gateway.skipPairing": _PAIR,
+    "gateway.autoApprove": _PAIR,
+    "gateway.allowInsecureAuth": _PAIR,
+    "gateway.devices": _PAIR,
+    "gateway.pairing.enabled": _PAIR,
+    "gateway.pairing.skip": _PAIR,
+    "gateway.auth.trustedProxies": _PROXIES,
+    "gateway.trustProxy": _PROXIES,
+    "gateway.trustedProxy": _PROXIES,
     "gateway.token": "use `gateway.auth.token`",
     "gateway.password": "use `gateway.auth.password`",
+    "gateway.authToken": "use `gateway.auth.token`",
     "gateway.host": "use `gateway.bind`, and `gateway.customBindHost` for one address",
-    "gateway.allowedOrigins": "use `gateway.controlUi.allowedOrigins`",
+    "gateway.bindAddress": "use `gateway.bind`, and `gateway.customBindHost` for one address",
+    "gateway.allowedOrigins": _ORIGINS,
+    "gateway.cors": _ORIGINS,
+    "gateway.url": "use `gateway.publicOrigin`, or `gateway.remote.url` for another gateway",
+    "gateway.ssl": "use `gateway.tls`",
+    "gateway.logLevel": "use `logging.level`",
 }
 
 #: A key with this prefix switches a protection off, and none here can be.

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
+
+from attrs import frozen
+
+from stores.scopes import KNOWN
 
 IPNetwork = IPv4Network | IPv6Network
 IPAddress = IPv4Address | IPv6Address
-Kind = Callable[[Any], Any]
 PUBLISHED_PORT: Literal["published-port"] = "published-port"
 
 #: What stands in place of a secret wherever a configuration is shown (protocol fact).
@@ -28,6 +31,26 @@ MIN_PREFIX_V6 = 16
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2: token
 _ORIGIN = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^\s/?#@\\]+)/?")
 _FINGERPRINT = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
+
+
+T = TypeVar("T")
+
+
+@frozen
+class Kind(Generic[T]):
+    """A parser, and the JSON Schema of what it takes (which may take a little more)."""
+
+    parse: Callable[[Any], T]
+    schema: Mapping[str, Any]
+
+    def __call__(self, value: Any) -> T:
+        """Return what the records hold; raises what the parser raises."""
+        return self.parse(value)
+
+
+def _kind(**schema: Any) -> Callable[[Callable[[Any], T]], Kind[T]]:
+    """Make a kind of the parser that follows."""
+    return lambda parse: Kind(parse, schema)
 
 
 class MismatchError(ValueError):
@@ -55,6 +78,7 @@ class UseDefaultError(ValueError):
     """A value would switch a protection off, so the default stays; the text says why."""
 
 
+@_kind(type="boolean")
 def boolean(value: Any) -> bool:
     """Take ``true`` or ``false``."""
     if type(value) is not bool:
@@ -62,7 +86,7 @@ def boolean(value: Any) -> bool:
     return value
 
 
-def integer(low: int, high: int | None = None, *, what: str = "an integer") -> Kind:
+def integer(low: int, high: int | None = None, *, what: str = "an integer") -> Kind[int]:
     """Make a parser of integers from ``low`` to ``high``, both included."""
     span = f" of {low} or more" if high is None else f" from {low} to {high}"
 
@@ -72,9 +96,11 @@ def integer(low: int, high: int | None = None, *, what: str = "an integer") -> K
             raise MismatchError(what + span)
         return value
 
-    return parse
+    limits = {"minimum": low} | ({} if high is None else {"maximum": high})
+    return Kind(parse, {"type": "integer"} | limits)
 
 
+@_kind(type="integer", minimum=1)
 def protecting(value: Any) -> int:
     """Take a positive integer; zero, less and NaN leave the default, for they would mean "off".
 
@@ -88,6 +114,7 @@ def protecting(value: Any) -> int:
     return value
 
 
+@_kind(type="string", pattern=r"\S")
 def text(value: Any) -> str:
     """Take any string that is not blank."""
     if type(value) is not str or not value.strip():
@@ -95,6 +122,7 @@ def text(value: Any) -> str:
     return value
 
 
+@_kind(type="string")
 def secret(value: Any) -> str | None:
     """Take a secret; a blank one counts as not set, for it must match nothing."""
     if type(value) is not str:
@@ -104,7 +132,7 @@ def secret(value: Any) -> str | None:
     return value if value.strip() else None
 
 
-def choice(names: type[StrEnum], *, meant: dict[str, str] | None = None) -> Kind:
+def choice(names: type[StrEnum], *, meant: dict[str, str] | None = None) -> Kind[StrEnum]:
     """Make a parser of the members of ``names``; ``meant`` maps common mistakes to them."""
     listed = ", ".join(names)
 
@@ -117,10 +145,10 @@ def choice(names: type[StrEnum], *, meant: dict[str, str] | None = None) -> Kind
         remedy = None if better is None else f'use `"{better}"`'
         raise MismatchError(f"one of {listed}", remedy=remedy)
 
-    return parse
+    return Kind(parse, {"type": "string", "enum": [str(name) for name in names]})
 
 
-def many(one: Kind, *, what: str) -> Kind:
+def many(one: Kind[Any], *, what: str) -> Kind[tuple[Any, ...]]:
     """Make a parser of arrays; the error names the first element that does not fit."""
 
     def parse(value: Any) -> tuple[Any, ...]:
@@ -136,9 +164,10 @@ def many(one: Kind, *, what: str) -> Kind:
                 ) from error
         return tuple(items)
 
-    return parse
+    return Kind(parse, {"type": "array", "items": one.schema})
 
 
+@_kind(type="string", description="an IP address")
 def address(value: Any) -> IPAddress:
     """Take one IP address."""
     try:
@@ -149,6 +178,7 @@ def address(value: Any) -> IPAddress:
     raise MismatchError("an IP address such as 192.168.0.10")
 
 
+@_kind(type="string", description="an IP address or a network in CIDR form")
 def network(value: Any) -> IPNetwork:
     """Take an IP address or a network in CIDR form that is narrow enough to be somebody."""
     try:
@@ -168,6 +198,7 @@ def network(value: Any) -> IPNetwork:
     return found
 
 
+@_kind(type="string", description="a network in CIDR form, or published-port")
 def network_or_published_port(value: Any) -> IPNetwork | Literal["published-port"]:
     """Take a network, or the word for browsers behind a port that a container publishes."""
     if value == PUBLISHED_PORT:
@@ -180,6 +211,7 @@ def network_or_published_port(value: Any) -> IPNetwork | Literal["published-port
         ) from None
 
 
+@_kind(type="string", pattern=r"^[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#@]+/?$")
 def origin(value: Any) -> str:
     """Take a web origin, ``scheme://host[:port]``; returned in lower case, without a slash."""
     found = _ORIGIN.fullmatch(value) if type(value) is str else None
@@ -188,6 +220,7 @@ def origin(value: Any) -> str:
     return f"{found[1]}://{found[2]}".lower()
 
 
+@_kind(type="string", pattern=r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s/?#@]+/?$")
 def web_origin(value: Any) -> str:
     """Take an origin that a browser can open."""
     found = origin(value)
@@ -196,6 +229,7 @@ def web_origin(value: Any) -> str:
     return found
 
 
+@_kind(type="string", pattern=r"^(wss?|https?)://[^\s/?#@]+(/\S*)?$")
 def socket_url(value: Any) -> str:
     """Take the address of a gateway, ``ws(s)://`` or ``http(s)://``."""
     if type(value) is not str or not re.fullmatch(r"(?:wss?|https?)://[^\s/?#@]+(/\S*)?", value):
@@ -203,6 +237,7 @@ def socket_url(value: Any) -> str:
     return value
 
 
+@_kind(type="string", pattern=r"^[A-Za-z0-9._~/-]*$")
 def base_path(value: Any) -> str:
     """Take the path the Control UI lives under; "" for the root, else ``/like/this``."""
     if type(value) is not str or not re.fullmatch(r"[A-Za-z0-9._~/-]*", value):
@@ -213,6 +248,7 @@ def base_path(value: Any) -> str:
     return "".join(f"/{part}" for part in parts)
 
 
+@_kind(type="string", pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
 def header(value: Any) -> str:
     """Take the name of an HTTP header; returned in lower case, as names are compared."""
     if type(value) is not str or _HEADER.fullmatch(value) is None:
@@ -220,6 +256,7 @@ def header(value: Any) -> str:
     return value.lower()
 
 
+@_kind(type="string", pattern=r"^([Ss][Hh][Aa]256:)?([0-9A-Fa-f]{2}:?){32}$")
 def fingerprint(value: Any) -> str:
     """Take the SHA-256 of a certificate, with or without colons; returned as 64 hex digits."""
     plain = value.lower().replace("sha256:", "").replace(":", "") if type(value) is str else ""
@@ -229,10 +266,9 @@ def fingerprint(value: Any) -> str:
     return found[1]
 
 
+@_kind(type="string", enum=sorted(KNOWN))
 def scope(value: Any) -> str:
     """Take the name of a scope that exists."""
-    from stores.scopes import KNOWN
-
     if type(value) is not str or value not in KNOWN:
         close = closest(value, sorted(KNOWN)) if type(value) is str else None
         raise MismatchError("a scope", remedy=close and f"use `{close}`")

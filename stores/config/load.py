@@ -12,13 +12,41 @@ from attrs import evolve, field, frozen
 
 from stores.config.expand import INCLUDE, ExpandError, Source, with_includes, with_variables
 from stores.config.json5 import Json5Error, parse_json5
+from stores.config.keypath import KeyPath, dotted
 from stores.config.locate import line_of
 from stores.config.model import Config
-from stores.config.validate import KeyPath, dotted, validate
+from stores.config.validate import validate
 from stores.errors import ConfigError
 from stores.paths import FOUND_IN_STATE_DIR, Paths, config_in_force
 
 _TOML_LINE = re.compile(r"\s*\(at (?:line (\d+), column \d+|end of document)\)")
+
+
+@frozen
+class Fault:
+    """One thing wrong with a configuration: the key, and the file and line where that shows."""
+
+    key: str
+    path: Path
+    line: int | None
+    text: str
+    remedy: str
+
+    @property
+    def problem(self) -> str:
+        """The fault as one clause that begins with file and line."""
+        place = f"{self.path}:{self.line}" if self.line else f"{self.path}"
+        return f"{place}: {self.key}: {self.text}" if self.key else f"{place}: {self.text}"
+
+
+class InvalidConfigError(ConfigError):
+    """The text of a configuration breaks a rule; ``faults`` has every one that was found."""
+
+    def __init__(self, *faults: Fault) -> None:
+        first, *others = faults
+        more = f" (and {len(others)} more)" if others else ""
+        super().__init__(first.problem + more, remedy=first.remedy)
+        self.faults = faults
 
 
 @frozen
@@ -104,6 +132,41 @@ def interpret(
     Raises:
         ConfigError: see `load_config`.
     """
+    document, sources = put_together(path, raw)
+    try:
+        config, findings = validate(with_variables(document, env))
+    except ExpandError as error:
+        raise InvalidConfigError(_fault(sources, error.key, error.problem, error.remedy)) from None
+    except RecursionError:
+        raise ConfigError(f"{path}: nested too deep", remedy="flatten it") from None
+    if config is None:
+        raise InvalidConfigError(
+            *(_fault(sources, one.path, one.text, one.remedy) for one in findings.problems)
+        )
+    return LoadedConfig(
+        config=config,
+        path=path,
+        exists=raw is not None,
+        raw=raw or "",
+        document=document,
+        warnings=tuple(findings.warnings),
+        ignored_path=ignored_path,
+        digest=digest_of(raw or ""),
+        sources=tuple(source.path for source in sources),
+    )
+
+
+def digest_of(raw: str) -> str:
+    """Return the SHA-256 of a text, in hex: what a writer compares before it replaces one."""
+    return hashlib.sha256(raw.encode()).hexdigest()
+
+
+def put_together(path: Path, raw: str | None) -> tuple[dict[str, Any], list[Source]]:
+    """Return what a text and the files it includes say, and all of these, the text first.
+
+    Raises:
+        ConfigError: one of them cannot be read.
+    """
     sources = [Source(path, raw or "")]
 
     def read_include(target: Path, key: KeyPath) -> dict[str, Any]:
@@ -119,27 +182,11 @@ def interpret(
 
     parsed = {} if raw is None else parse_document(path, raw)
     try:
-        document = with_includes(parsed, path, read_include)
-        config, findings = validate(with_variables(document, env))
+        return with_includes(parsed, path, read_include), sources
     except ExpandError as error:
-        raise _error(sources, error.key, error.problem, error.remedy) from None
+        raise InvalidConfigError(_fault(sources, error.key, error.problem, error.remedy)) from None
     except RecursionError:
         raise ConfigError(f"{path}: nested too deep", remedy="flatten it") from None
-    if config is None:
-        first, *others = findings.problems
-        more = f" (and {len(others)} more)" if others else ""
-        raise _error(sources, first.path, first.text + more, first.remedy)
-    return LoadedConfig(
-        config=config,
-        path=path,
-        exists=raw is not None,
-        raw=raw or "",
-        document=document,
-        warnings=tuple(findings.warnings),
-        ignored_path=ignored_path,
-        digest=hashlib.sha256((raw or "").encode()).hexdigest(),
-        sources=tuple(source.path for source in sources),
-    )
 
 
 def is_toml(path: Path) -> bool:
@@ -162,11 +209,9 @@ def parse_document(path: Path, raw: str) -> dict[str, Any]:
         if isinstance(parsed, dict):
             return parsed
         problem, line = "expected an object at the root", 1
-    place = f"{path}:{line}" if line else f"{path}"
     # a file cut short by an editor must not pass for one that sets nothing
-    raise ConfigError(
-        f"{place}: {problem}", remedy="correct the file, or move it away to start from the defaults"
-    )
+    remedy = "correct the file, or move it away to start from the defaults"
+    raise InvalidConfigError(Fault("", path, line, problem, remedy))
 
 
 def _parse_toml(raw: str) -> Any:
@@ -183,8 +228,8 @@ def _parse_toml(raw: str) -> Any:
         raise Json5Error(f"not valid TOML, {said[0].lower()}{said[1:]}", line) from error
 
 
-def _error(sources: list[Source], key: KeyPath, text: str, remedy: str) -> ConfigError:
-    """Build the error for a key, with the file and line where it, or what is around it, stands."""
+def _fault(sources: list[Source], key: KeyPath, text: str, remedy: str) -> Fault:
+    """Find the file and line where a key, or what is around it, stands."""
     for length in range(len(key), 0, -1):
         for source in (sources[0], *reversed(sources[1:])):  # what wins is what is wrong
             inside = key[:length]
@@ -193,5 +238,5 @@ def _error(sources: list[Source], key: KeyPath, text: str, remedy: str) -> Confi
             rest = inside[len(source.prefix) :]
             line = line_of(source.raw, rest, toml=is_toml(source.path))
             if line is not None:
-                return ConfigError(f"{source.path}:{line}: {dotted(key)}: {text}", remedy=remedy)
-    return ConfigError(f"{sources[0].path}: {dotted(key)}: {text}", remedy=remedy)
+                return Fault(dotted(key), source.path, line, text, remedy)
+    return Fault(dotted(key), sources[0].path, None, text, remedy)

@@ -60,7 +60,7 @@ class LogLevel(StrEnum):
 
 
 def setting(
-    kind: Kind,
+    kind: Kind[Any],
     doc: str,
     *,
     default: Any = attrs.NOTHING,

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from stores.config.json5 import parse_json5
+from stores.config.keypath import KeyPath, look_up
 from stores.config.kinds import REDACTED
 from stores.config.spans import Node, scan
+from stores.config.toml_spans import scan_toml
 
 __all__ = ["REDACTED", "redact", "redact_text"]
 
@@ -52,34 +55,46 @@ def _redact(value: Any, path: tuple[str, ...], *, hidden: bool) -> Any:
     return _USER_INFO.sub(REDACTED, value)
 
 
+def holds_secret(path: KeyPath) -> bool:
+    """Tell whether what stands at a path is never shown."""
+    return path[:2] == _SECRET_ROOT or any(map(_hides, path))
+
+
 def _hides(key: str) -> bool:
     return _SECRET_KEY.fullmatch(key) is not None
 
 
-def redact_text(raw: str, document: Mapping[str, Any]) -> str:
+def redact_text(
+    raw: str, document: Mapping[str, Any], *, mark: Callable[[str], str] = lambda _: REDACTED
+) -> str:
     """Return the text of a configuration with `REDACTED` in place of every secret.
 
     Comments and layout stay. A text that cannot be read is hidden whole.
 
     Args:
         document: What is in force; its secrets are hidden wherever they appear, comments too.
+        mark: What to put in place of a secret instead, for who must tell two of them apart.
     """
     try:
-        text = _redact_spans(raw, scan(raw))
+        spans = list(_secret_spans(raw))
     except (ValueError, LookupError, RecursionError):
-        text = _redact_toml(raw)
+        return mark(raw)
+    text = raw
+    for start, end, value in sorted(spans, reverse=True):
+        text = f'{text[:start]}"{mark(value)}"{text[end:]}'
     for secret in sorted(set(_secrets(document, redact(document))), key=len, reverse=True):
         if len(secret) >= _MIN_LENGTH_ANYWHERE:
             for form in (secret, json.dumps(secret)[1:-1]):
-                text = text.replace(form, REDACTED)
-    return _USER_INFO.sub(REDACTED, _ASSIGNED.sub(_hide_assigned, text))
+                text = text.replace(form, mark(secret))
+    marks = {REDACTED, *(mark(value) for _, _, value in spans)}
 
+    def hide(found: re.Match[str]) -> str:
+        before, value = found.groups()
+        inside = value[1:-1]
+        keep = not inside or inside in marks or _REFERENCE.fullmatch(inside)
+        return found.group() if keep else f"{before}{value[0]}{mark(inside)}{value[0]}"
 
-def _hide_assigned(found: re.Match[str]) -> str:
-    before, value = found.groups()
-    inside = value[1:-1]
-    keep = not inside or inside == REDACTED or _REFERENCE.fullmatch(inside)
-    return found.group() if keep else f"{before}{value[0]}{REDACTED}{value[0]}"
+    return _USER_INFO.sub(lambda found: mark(found.group()), _ASSIGNED.sub(hide, text))
 
 
 def _secrets(value: Any, hidden: Any) -> Iterator[str]:
@@ -94,47 +109,25 @@ def _secrets(value: Any, hidden: Any) -> Iterator[str]:
         yield value
 
 
-def _redact_spans(raw: str, root: Node) -> str:
-    from stores.config.json5 import parse_json5
-
-    text = raw
-    for start, end in sorted(_hidden_spans(root, parse_json5(raw), ()), reverse=True):
-        text = f'{text[:start]}"{REDACTED}"{text[end:]}'
-    return text
-
-
-def _hidden_spans(
-    node: Node, value: Any, path: tuple[str, ...], *, hidden: bool = False
-) -> Iterator[tuple[int, int]]:
-    hidden = hidden or path[:2] == _SECRET_ROOT
-    if isinstance(value, dict):
-        for key, member in node.members.items():
-            below = hidden or _hides(key)
-            yield from _hidden_spans(member.value, value[key], (*path, key), hidden=below)
-    elif isinstance(value, list):
-        for inner, item in zip(node.items, value, strict=True):
-            yield from _hidden_spans(inner, item, path, hidden=hidden)
-    elif hidden and isinstance(value, str) and value and not _REFERENCE.fullmatch(value):
-        yield node.start, node.end
-
-
-def _redact_toml(raw: str) -> str:
-    # late: a TOML file is rare, and showing one rarer
-    import tomlkit
-    from tomlkit.exceptions import TOMLKitError
-
+def _secret_spans(raw: str) -> Iterator[tuple[int, int, str]]:
+    """Yield where a secret stands in a text, and the secret."""
     try:
-        document = tomlkit.parse(raw)
-        _overwrite(document, redact(document.unwrap()))
-        return tomlkit.dumps(document)
-    except (TOMLKitError, ValueError, RecursionError):
-        return REDACTED
+        root = scan(raw)
+        document = parse_json5(raw)
+    except (ValueError, LookupError, RecursionError):
+        import tomllib  # late: a TOML file is rare, and showing one rarer
+
+        document = tomllib.loads(raw.removeprefix("\ufeff"))
+        for section in scan_toml(raw):
+            inside = Node(0, 0, "{", section.parts)
+            yield from _hidden(inside, look_up(document, section.path), section.path)
+    else:
+        yield from _hidden(root, document, ())
 
 
-def _overwrite(holder: Any, wanted: Any) -> None:
-    places = wanted.items() if isinstance(wanted, dict) else enumerate(wanted)
-    for place, value in places:
-        if isinstance(value, dict | list):
-            _overwrite(holder[place], value)
-        elif holder[place] != value:
-            holder[place] = value
+def _hidden(node: Node, value: Any, path: KeyPath) -> Iterator[tuple[int, int, str]]:
+    for index, part in enumerate(node.parts):
+        keys = part.keys if node.opener == "{" else (str(index),)
+        yield from _hidden(part.value, look_up(value, keys), (*path, *keys))
+    if holds_secret(path) and isinstance(value, str) and value and not _REFERENCE.fullmatch(value):
+        yield node.start, node.end, value

@@ -1,16 +1,12 @@
-"""Where each key and value of a JSON5 text stands, so that one of them can be changed in place.
-
-Rule: the text is changed by cutting and pasting, never written anew, so whatever is not the value
-asked for stays byte for byte what it was.
-"""
+"""Where each key, value and comma of a JSON5 text stands, so that one can be changed in place."""
 
 from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from contextlib import suppress
 
-from attrs import field, frozen
+from attrs import frozen
 
 _TOKEN = re.compile(
     r"""(?P<gap>(?:\s|\ufeff|//[^\n]*|/\*.*?\*/)+)
@@ -19,36 +15,61 @@ _TOKEN = re.compile(
     |(?P<word>[^\s{}\[\]:,"'/]+)""",
     re.DOTALL | re.VERBOSE,
 )
-_BARE = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]*")
+_COMMENT = re.compile(r"//[^\r\n]*|/\*.*?\*/", re.DOTALL)
 _REST_OF_LINE = re.compile(r"[^\S\r\n]*(?=\r?\n)")
 _CLOSER = {"{": "}", "[": "]"}
 
 
 @frozen
 class Node:
-    """A value of the text; of an object or array also what it holds.
+    """A value of the text; ``opener`` is its bracket, empty for one that holds nothing.
 
     ``tail`` is where the last thing before the closing bracket ends, be it value, comma or
-    comment; ``last_end`` where the last value ends; ``comma`` tells of a trailing comma.
+    comment.
     """
 
     start: int
     end: int
-    members: dict[str, Member] = field(factory=dict)
-    items: tuple[Node, ...] = ()
-    is_object: bool = False
+    opener: str = ""
+    parts: tuple[Part, ...] = ()
     tail: int = 0
-    last_end: int = 0
-    comma: bool = False
+
+    @property
+    def is_object(self) -> bool:
+        """Tell an object from everything else."""
+        return self.opener == "{"
+
+    def find(self, key: str) -> int | None:
+        """Return the index of a key's part, or of an element; of keys written twice the last."""
+        if self.opener == "[":
+            return int(key) if key.isdecimal() and int(key) < len(self.parts) else None
+        places = [at for at, part in enumerate(self.parts) if part.keys == (key,)]
+        return places[-1] if places else None
+
+    def at(self, key: str) -> Part | None:
+        """Return the part that a key or an index names."""
+        index = self.find(key)
+        return None if index is None else self.parts[index]
 
 
 @frozen
-class Member:
-    """A key of an object and its value; of keys written twice the last one counts."""
+class Part:
+    """A member of an object, or an element of an array, which has no key.
 
-    key_start: int
-    quoted: bool
+    ``keys`` has more than one only where a format lets a key be a path; ``comma`` is the place of
+    the comma behind it.
+    """
+
+    start: int
+    keys: tuple[str, ...]
     value: Node
+    comma: int | None = None
+    quoted: bool = True
+
+    @property
+    def end(self) -> int:
+        """Where its value ends."""
+        return self.value.end
 
 
 @frozen
@@ -67,7 +88,6 @@ class _Reader:
             _Token(found.lastgroup or "", found.group(), found.start(), found.end())
             for found in _TOKEN.finditer(text)
         ]
-        self.text = text
         self.at = 0
 
     def peek(self) -> _Token:
@@ -91,40 +111,30 @@ class _Reader:
         return Node(token.start, token.end)
 
     def container(self, opener: _Token) -> Node:
-        members: dict[str, Member] = {}
-        items: list[Node] = []
-        last_end, comma = opener.end, False
-        while self.peek().text != _CLOSER[opener.text]:
-            if comma or last_end == opener.end:
-                node = self.member(members) if opener.text == "{" else self.value()
-                items.append(node)
-                last_end, comma = node.end, False
-            elif self.take().text == ",":
-                comma = True
-            else:
+        parts: list[Part] = []
+        closer = _CLOSER[opener.text]
+        while self.peek().text != closer:
+            if parts and parts[-1].comma is None:
                 raise ValueError("a comma is missing")
+            part = self.member() if opener.text == "{" else self.element()
+            comma = self.take().start if self.peek().text == "," else None
+            parts.append(Part(part.start, part.keys, part.value, comma, part.quoted))
         before = self.tokens[self.at - 1]
-        closer = self.take()
+        end = self.take().end
         tail = before.end if before.kind != "gap" else before.start + _end_of_words(before.text)
-        return Node(
-            opener.start,
-            closer.end,
-            members,
-            () if opener.text == "{" else tuple(items),
-            opener.text == "{",
-            tail,
-            last_end,
-            comma,
-        )
+        return Node(opener.start, end, opener.text, tuple(parts), tail)
 
-    def member(self, members: dict[str, Member]) -> Node:
+    def element(self) -> Part:
+        value = self.value()
+        return Part(value.start, (), value)
+
+    def member(self) -> Part:
         token = self.take()
         if token.kind not in ("string", "word") or self.take().text != ":":
             raise ValueError("a key is missing")
         quoted = token.kind == "string"
-        value = self.value()
-        members[_key(token.text) if quoted else token.text] = Member(token.start, quoted, value)
-        return value
+        key = _key(token.text) if quoted else token.text
+        return Part(token.start, (key,), self.value(), quoted=quoted)
 
 
 def _end_of_words(gap: str) -> int:
@@ -137,7 +147,9 @@ def _end_of_words(gap: str) -> int:
 def _key(text: str) -> str:
     if "\\" not in text:
         return text[1:-1]
-    # late: escapes in keys are rare, and the reader of all of them costs 30 ms to import
+    with suppress(ValueError):
+        return str(json.loads(text))
+    # late: other escapes in keys are rare, and the reader of all of them costs 30 ms to import
     import json5
 
     return str(json5.loads(text))
@@ -152,85 +164,10 @@ def scan(text: str) -> Node:
     return _Reader(text).value()
 
 
-def put(text: str, path: tuple[str, ...], value: Any) -> str:
-    """Return the text with one key set, everything else as it was.
-
-    Sections on the way that are missing are added; so is the key, after the last one there.
-
-    Raises:
-        ValueError: something on the way is not an object.
-    """
-    node = scan(text)
-    for depth, key in enumerate(path):
-        if not node.is_object:
-            raise ValueError(f"{'.'.join(path[:depth]) or 'the root'} is not an object")
-        member = node.members.get(key)
-        if member is None:
-            for missing in reversed(path[depth + 1 :]):
-                value = {missing: value}
-            return _add(text, node, key, value)
-        node = member.value
-    style = _Style.of(text, node.start)
-    return text[: node.start] + style.render(value, style.indent) + text[node.end :]
-
-
-@frozen
-class _Style:
-    """How the file around a place is written."""
-
-    newline: str
-    unit: str
-    indent: str
-    quoted: bool
-
-    @classmethod
-    def of(cls, text: str, position: int) -> _Style:
-        line_start = text.rfind("\n", 0, position) + 1
-        indent = re.match(r"[ \t]*", text[line_start:position])
-        first = re.search(r"\n([ \t]+)\S", text)
-        members = scan(text).members.values()
-        return cls(
-            newline="\r\n" if "\r\n" in text else "\n",
-            unit=first[1] if first else "  ",
-            indent=indent[0] if indent else "",
-            quoted=not members or any(member.quoted for member in members),
-        )
-
-    def render(self, value: Any, indent: str) -> str:
-        """Write a value, objects over several lines, arrays of plain values on one."""
-        if isinstance(value, dict) and value:
-            inner = indent + self.unit
-            lines = [f"{inner}{self.member(key, item, inner)}" for key, item in value.items()]
-            return self.newline.join(["{", f",{self.newline}".join(lines), indent + "}"])
-        if isinstance(value, list):
-            return f"[{', '.join(self.render(item, indent) for item in value)}]"
-        return json.dumps(value, ensure_ascii=False)
-
-    def member(self, key: str, value: Any, indent: str) -> str:
-        name = key if not self.quoted and _BARE.fullmatch(key) else json.dumps(key)
-        return f"{name}: {self.render(value, indent)}"
-
-
-def _add(text: str, node: Node, key: str, value: Any) -> str:
-    style = _Style.of(text, node.start)
-    one_line = "\n" not in text[node.start : node.end]
-    if one_line and node.members:
-        comma = "" if node.comma else ","
-        added = f" {style.member(key, value, style.indent)}" + ("," if node.comma else "")
-        return _paste(text, node, comma, added)
-    inner = style.indent + style.unit
-    for member in node.members.values():
-        # a sibling on a line of its own shows the indent best
-        line = text[text.rfind("\n", 0, member.key_start) + 1 : member.key_start]
-        if not line.strip():
-            inner = line
-    comma = "," if node.members and not node.comma else ""
-    added = style.newline + inner + style.member(key, value, inner) + ("," if node.comma else "")
-    if "\n" not in text[node.tail : node.end]:
-        added += style.newline + style.indent
-    return _paste(text, node, comma, added)
-
-
-def _paste(text: str, node: Node, comma: str, added: str) -> str:
-    split = node.last_end
-    return text[:split] + comma + text[split : node.tail] + added + text[node.tail :]
+def comments_in(text: str) -> list[str]:
+    """Return the comments of a JSON5 text, or of a slice of one that begins outside of a string."""
+    found = []
+    for token in _TOKEN.finditer(text):
+        if token.lastgroup == "gap":
+            found += _COMMENT.findall(token.group())
+    return found

@@ -28,19 +28,20 @@ def refuse_unsafe_start(config: Config, auth: GatewayAuth, *, bind: Bind | None 
     if gateway.mode is GatewayMode.REMOTE:
         raise ConfigError(
             "gateway.mode is remote: this machine uses the gateway that gateway.remote.url names",
-            remedy='to run one here, set `gateway.mode` to `"local"`',
+            remedy="to run one here, `openclaw config set gateway.mode local`",
         )
     if auth.mode is AuthMode.NONE and not _is_loopback(config, bind):
         raise ConfigError(
             f"gateway.bind is {bind or gateway.bind} and gateway.auth.mode is none: "
             "everybody who reaches the port would be let in",
-            remedy='set `gateway.auth.mode` to `"token"`, or `gateway.bind` to `"loopback"`',
+            remedy="ask for a token with `openclaw config set gateway.auth.mode token`, or listen on "
+            "this machine alone with `openclaw config set gateway.bind loopback`",
         )
     if auth.mode is AuthMode.PASSWORD and auth.password is None:
         raise ConfigError(
             "gateway.auth.mode is password, but gateway.auth.password is not set",
-            remedy="set `gateway.auth.password`, `gateway.auth.passwordFile` or "
-            "`OPENCLAW_GATEWAY_PASSWORD`",
+            remedy="give it with `openclaw config set gateway.auth.password --from-file FILE`, or set "
+            "`gateway.auth.passwordFile` or `OPENCLAW_GATEWAY_PASSWORD`",
         )
     if auth.mode is AuthMode.TRUSTED_PROXY:
         _refuse_unusable_proxy(config)
@@ -57,12 +58,13 @@ def _refuse_unusable_proxy(config: Config) -> None:
     if not config.gateway.trusted_proxies:
         raise ConfigError(
             "gateway.auth.mode is trusted-proxy, but gateway.trustedProxies is empty",
-            remedy="list the addresses of the proxy in `gateway.trustedProxies`",
+            remedy="list the addresses of the proxy: "
+            """`openclaw config set gateway.trustedProxies '["127.0.0.1"]'`""",
         )
     if config.gateway.auth.trusted_proxy.user_header is None:
         raise ConfigError(
             "gateway.auth.mode is trusted-proxy, but gateway.auth.trustedProxy.userHeader "
             "is not set",
             remedy="name the header that the proxy puts the user in: "
-            "`gateway.auth.trustedProxy.userHeader`",
+            "`openclaw config set gateway.auth.trustedProxy.userHeader x-forwarded-user`",
         )

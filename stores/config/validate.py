@@ -10,10 +10,9 @@ import attrs
 from attrs import define, field, frozen
 
 from stores.config import foreign
+from stores.config.keypath import KeyPath, dotted
 from stores.config.kinds import MismatchError, UseDefaultError, closest
 from stores.config.model import AuthConfig, Bind, Config, GatewayConfig, keys_of
-
-KeyPath = tuple[str, ...]
 
 
 @frozen
@@ -36,11 +35,6 @@ class Findings:
     def refuse(self, path: KeyPath, text: str, remedy: str) -> None:
         """Note a problem under the spelling that the file uses."""
         self.problems.append(Problem(self.written_as.get(dotted(path), path), text, remedy))
-
-
-def dotted(path: KeyPath) -> str:
-    """Return a key path the way messages and commands write it."""
-    return ".".join(path)
 
 
 def validate(document: Mapping[str, Any]) -> tuple[Config | None, Findings]:
@@ -185,7 +179,7 @@ def _refuse_unknown(path: KeyPath, value: Any, record: type, findings: Findings)
     elif name in _BRANCHES:
         _read_record(_Nothing, value, path, findings)
     else:
-        meant = _meant(path, record)
+        meant = meant_by(path, record)
         remedy = f"did you mean `{meant}`?" if meant else "remove the key"
         findings.refuse(path, "unknown key", remedy)
 
@@ -195,7 +189,7 @@ def _without_effect(name: str) -> str:
     return f"{name} has no effect in this gateway" + (f": {hint}" if hint else "")
 
 
-def _meant(path: KeyPath, record: type) -> str | None:
+def meant_by(path: KeyPath, record: type) -> str | None:
     """Return the full path of the key that was probably meant: near it first, then anywhere."""
     key, here = path[-1], dotted(path[:-1])
     prefix = f"{here}." if here else ""
@@ -230,7 +224,9 @@ def _check_together(gateway: GatewayConfig, findings: Findings) -> None:
         )
     if gateway.bind is Bind.CUSTOM and gateway.custom_bind_host is None:
         findings.refuse(
-            ("gateway", "bind"), "custom needs an address", "set `gateway.customBindHost`"
+            ("gateway", "bind"),
+            "custom needs an address",
+            "`openclaw config set gateway.customBindHost ADDRESS`",
         )
     if (gateway.tls.cert_path is None) != (gateway.tls.key_path is None):
         findings.refuse(
@@ -261,7 +257,7 @@ def _check_secrets(auth: AuthConfig, findings: Findings) -> None:
         findings.refuse(
             path,
             "token and password are both set, and no mode says which one counts",
-            'set `gateway.auth.mode` to `"token"` or `"password"`',
+            "`openclaw config set gateway.auth.mode token`, or `password`",
         )
 
 
