@@ -27,7 +27,7 @@ _TOKENS = {
 
 
 class Json5Error(ValueError):
-    """A text is not JSON5; ``line`` counts from 1, None when only the end shows it."""
+    """A text is not JSON5; ``line`` counts from 1, None where no line is to blame."""
 
     def __init__(self, problem: str, line: int | None) -> None:
         super().__init__(problem)
@@ -79,12 +79,22 @@ def parse_json5(text: str) -> Any:
     except RecursionError:
         raise Json5Error("nested too deep", None) from None
     except ValueError as error:
-        raise Json5Error(_in_words(error, text), getattr(error, "lineno", None) or None) from error
+        raise Json5Error(_in_words(error, text), _line(error, text)) from error
+
+
+def _line(error: ValueError, text: str) -> int | None:
+    """Return the line an error is on; one that only the end of the file shows is on the last."""
+    line = getattr(error, "lineno", None)
+    if not line and "EOF" in str(error):
+        line = text.rstrip().count("\n") + 1
+    return line or None
 
 
 def _in_words(error: ValueError, text: str) -> str:
     if not plain_json(text).strip():
         return "the file is empty"
+    if "EOF" in str(error):
+        return "not valid JSON5, the file ends too early"
     found = re.search(r"Was expecting (.+?) in or near token (\w+)", str(error))
     if found is None:
         return "not valid JSON5"
