@@ -85,7 +85,7 @@ def parse_json5(text: str) -> Any:
 def _line(error: ValueError, text: str) -> int | None:
     """Return the line an error is on; one that only the end of the file shows is on the last."""
     line = getattr(error, "lineno", None)
-    if not line and "EOF" in str(error):
+    if not line and "EOF" in str(error) and plain_json(text).strip():
         line = text.rstrip().count("\n") + 1
     return line or None
 
