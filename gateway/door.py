@@ -9,7 +9,7 @@ import trio
 from attrs import define, field, frozen
 
 from gateway.keeper import Keeper
-from gateway.lobby import Lobby
+from gateway.lobby import Lobby, Seat
 from gateway.policy.address import ClientAddress, ForwardingHeaders, resolve_client
 from gateway.refusals import RefusalLog, Visitor
 from gateway.runtime import Runtime
@@ -27,6 +27,13 @@ class Door:
     lobby: Lobby = field(factory=Lobby)
     refusals: RefusalLog = field(factory=RefusalLog)
     clock: Callable[[], float] = trio.current_time
+
+    def __attrs_post_init__(self) -> None:
+        self.lobby.made_room = self._log_made_room
+
+    def _log_made_room(self, seat: Seat) -> None:
+        text = "unauthenticated connections ended to make room: more than are allowed at once"
+        self.refusals.note(seat.address or "behind a trusted proxy", "n/a", text)
 
 
 @frozen

@@ -19,6 +19,7 @@ from stores.devices import Transition
 from stores.differences import BookEvent, Ended, Requested, Resolved, differences
 from stores.errors import StoreError, UserFacingError
 from stores.pairing import expired
+from stores.record_file import StoreProblem
 from stores.records import DeviceBook
 
 logger = logging.getLogger("gateway.devices")
@@ -51,6 +52,10 @@ class Keeper:
     _work: trio.Event = field(factory=trio.Event)
     _stopped: bool = False
     _complained: str = ""
+    _reported: tuple[StoreProblem, ...] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._reported = self.runtime.store.problems  # those are told when the gateway starts
 
     async def apply(self, transition: Transition) -> Any:
         """Make a transition durable and return its result.
@@ -123,7 +128,18 @@ class Keeper:
             self._complained = error.problem
             return
         self._complained = ""
+        self._report_problems()
         self.announce()
+
+    def _report_problems(self) -> None:
+        """Log each fault of the files once, when it is met; `health` tells them as long as they last."""
+        faults = self.runtime.store.problems
+        for fault in faults:
+            if fault not in self._reported:
+                logger.error("%s %s: %s; %s", fault.file, fault.path, fault.problem, fault.remedy)
+        if self._reported and not faults:
+            logger.info("the files of the device store are in order again")
+        self._reported = faults
 
     async def watch(self) -> None:
         """Serve for ever: look at the files again and again.

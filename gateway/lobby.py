@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import trio
 from attrs import define, field
 
@@ -31,6 +33,8 @@ class Lobby:
 
     max_waiting: int = MAX_WAITING
     max_per_address: int = MAX_WAITING_PER_ADDRESS
+    #: Called with each connection that was ended to make room.
+    made_room: Callable[[Seat], None] | None = None
     _closed: bool = False
     # In the order in which they were heard last.
     _seats: dict[Seat, None] = field(factory=dict)
@@ -72,12 +76,17 @@ class Lobby:
     def _sit(self, seat: Seat) -> None:
         mates = self._of_address.get(seat.address, {}) if seat.address else {}
         if len(mates) >= self.max_per_address:
-            self._end(next(iter(mates)))
+            self._make_room(next(iter(mates)))
         elif len(self._seats) >= self.max_waiting:
-            self._end(next(iter(self._seats)))
+            self._make_room(next(iter(self._seats)))
         self._seats[seat] = None
         if seat.address is not None:
             self._of_address.setdefault(seat.address, {})[seat] = None
+
+    def _make_room(self, seat: Seat) -> None:
+        self._end(seat)
+        if self.made_room is not None:
+            self.made_room(seat)
 
     def _end(self, seat: Seat) -> None:
         self.leave(seat)

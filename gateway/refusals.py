@@ -20,6 +20,9 @@ MAX_LINES_PER_CLIENT = 10
 MAX_LINES = 200
 
 MAX_REMEMBERED = 1024
+
+# Reasons that go on with what the peer sent, which may be another thing each time.
+_PEERS_OWN_WORDS = "invalid connect params:"
 MAX_FIELD = 200
 
 
@@ -60,8 +63,10 @@ class RefusalLog:
         self, visitor: Visitor, close: Close, *, sentence: str = "", command: str | None = None
     ) -> None:
         """Log one refusal; the grep-able form first, then the verdict in words and the command."""
-        # What stands behind a colon may be the peer's own words, without end.
-        sort = f"{close.code} {close.reason if command else close.reason.partition(':')[0]}"
+        reason = close.reason
+        if reason.startswith(_PEERS_OWN_WORDS):
+            reason = reason.partition(":")[0]
+        sort = f"{close.code} {reason}"
         parts = [_grep_form(visitor, close)]
         parts += [sentence] if sentence else []
         parts += [f"run: {command}"] if command else []

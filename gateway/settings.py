@@ -79,12 +79,15 @@ def machine_names() -> frozenset[str]:
     return frozenset(name.lower().rstrip(".") for name in names if name)
 
 
-def command_words(started_as: str, env: Mapping[str, str], paths: Paths) -> CommandWords:
+def command_words(
+    started_as: str, env: Mapping[str, str], paths: Paths, *, port: int | None = None
+) -> CommandWords:
     """Return how a command for this gateway is typed on its machine.
 
     Args:
         started_as: The path of the running program (``sys.argv[0]``).
         paths: Where this gateway lives: a command must look there too.
+        port: Its port, where a command would not find it by itself.
     """
     prefix = env.get("OPENCLAW_REMEDY_PREFIX", "").strip()
     if prefix:
@@ -99,6 +102,8 @@ def command_words(started_as: str, env: Mapping[str, str], paths: Paths) -> Comm
     known = found and os.path.realpath(found) == os.path.realpath(started_as)
     if not known and path.name == program and path.exists():
         program = shlex.quote(str(path.absolute()))
+    if port is not None:
+        program = f"OPENCLAW_GATEWAY_PORT={port} {program}"
     if env.get("OPENCLAW_STATE_DIR", "").strip():
         program = f"OPENCLAW_STATE_DIR={shlex.quote(str(paths.state_dir))} {program}"
     elif paths.profile is not None:

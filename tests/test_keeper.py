@@ -293,3 +293,22 @@ async def test_a_request_nobody_decided_expires_and_that_is_told(tmp_path: Path)
         told = json.loads(session.outbox[-1])["payload"]
         assert (told["decision"], told["reason"]) == ("rejected", "expired")
         assert gateway.store.read().pending == {}
+
+
+async def test_a_damaged_file_is_told_in_the_log_once_and_when_it_is_whole_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level("INFO", logger="gateway")
+    async with listening(tmp_path) as (gateway, keeper, _):
+        await keeper.apply(asking(1))
+        file = gateway.state_dir / "devices" / "pending.json"
+        whole = file.read_bytes()
+        file.write_text("{ bro")
+        for _ in range(3):
+            await keeper.look()
+        file.write_bytes(whole)
+        await keeper.look()
+
+    told = [record.getMessage() for record in caplog.records if record.name == "gateway.devices"]
+    assert sum("is not valid JSON" in line for line in told) == 1
+    assert told[-1] == "the files of the device store are in order again"

@@ -88,3 +88,16 @@ def test_the_limits_hold_and_nothing_is_left_behind(steps: list[tuple[str, int, 
         lobby.leave(seat)
 
     assert (len(lobby), lobby._of_address) == (0, {})
+
+
+async def test_who_makes_room_is_told_of_and_who_leaves_is_not():
+    told: list[Seat] = []
+    lobby = Lobby(max_per_address=1, made_room=told.append)
+    first = sit(lobby)
+    second = sit(lobby)
+
+    lobby.leave(second)
+    sit(lobby, "b")
+    lobby.close()
+
+    assert told == [first]

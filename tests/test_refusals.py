@@ -139,3 +139,37 @@ async def test_what_is_no_handshake_is_noted_once(autojump_clock: MockClock, lin
         log.note("203.0.113.9", "c1", "speaks TLS")
 
     assert lines == ["conn=c1 remote=203.0.113.9 speaks TLS"]
+
+
+@pytest.mark.parametrize(
+    ("second", "told"),
+    [
+        pytest.param(
+            "unauthorized: too many failed authentication attempts (retry later)", 2, id="lockout"
+        ),
+        pytest.param(
+            "unauthorized: gateway token mismatch (provide gateway auth token)", 1, id="same"
+        ),
+    ],
+)
+async def test_a_lockout_is_not_hidden_behind_the_wrong_secrets_before_it(
+    lines: list[str], second: str, told: int
+):
+    log = RefusalLog()
+    log.write(
+        VISITOR, Close(1008, "unauthorized: gateway token mismatch (provide gateway auth token)")
+    )
+
+    log.write(VISITOR, Close(1008, second))
+
+    assert len(lines) == told
+
+
+async def test_what_a_peer_makes_up_is_one_sort_of_refusal(lines: list[str]):
+    log = RefusalLog()
+
+    for name in ("foo", "bar"):
+        text = f"invalid connect params: at root: unexpected property '{name}'"
+        log.write(VISITOR, Close(1008, text))
+
+    assert len(lines) == 1
