@@ -24,6 +24,8 @@ class Running:
 
     pid: int
     config_path: str | None
+    port: int | None = None
+    started_at_ms: int | None = None
 
 
 def running_gateway(paths: Paths) -> Running | None:
@@ -39,8 +41,15 @@ def running_gateway(paths: Paths) -> Running | None:
         alive = isinstance(pid, int) and start_time_of(pid) == noted["startTime"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    path = noted.get("configPath")
-    return Running(pid, path if isinstance(path, str) else None) if alive else None
+    if not alive:
+        return None
+    path, port, since = (noted.get(key) for key in ("configPath", "port", "startedAtMs"))
+    return Running(
+        pid,
+        path if isinstance(path, str) else None,
+        port if isinstance(port, int) else None,
+        since if isinstance(since, int) else None,
+    )
 
 
 def shown(path: KeyPath, value: Any) -> Any:
@@ -105,6 +114,7 @@ def when(found: ReloadPlan | None, running: Running | None, path: str) -> Iterat
     if found.restart:
         keys = ", ".join(found.restart)
         yield f"Needs a restart of the running gateway (pid {running.pid}): {keys}"
+        yield "Restart it with `openclaw gateway restart`."
 
 
 def applies(found: ReloadPlan | None) -> str:

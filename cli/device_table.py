@@ -10,7 +10,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cli.output import in_words, printable, table
+from cli.output import printable, table
+from stores.timespan import in_words
 
 
 def pending_table(items: Sequence[Mapping[str, Any]]) -> str:

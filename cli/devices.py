@@ -50,7 +50,9 @@ def list_devices(*, options: TargetOptions, offline: bool) -> None:
 
 @devices.command("approve")
 @click.argument("request", required=False)
-@click.option("--latest", is_flag=True, help="Show the newest request, and how to approve it.")
+@click.option(
+    "--latest", is_flag=True, help="Show what waits, newest first, and how to approve it."
+)
 @_offline
 @target_options
 @click.pass_context
@@ -66,6 +68,7 @@ def approve(
 
     REQUEST is the code that the device shows (any case, with or without the dash) or a device id.
     """
+    _refuse_empty(request)
     if request is None or latest:
         _point_out(options, offline, "approve")
         context.exit(FAILED)
@@ -104,6 +107,7 @@ def reject(
 
     REQUEST is the code that the device shows or a device id.
     """
+    _refuse_empty(request)
     if request is None:
         _point_out(options, offline, "reject")
         context.exit(FAILED)
@@ -120,6 +124,14 @@ def reject(
     say(
         f"Rejected {printable(answer.get('deviceId', '?'))} ({printable(answer.get('requestId', request))})"
     )
+
+
+def _refuse_empty(request: str | None) -> None:
+    if request is not None and not request.strip():
+        raise UsageError(
+            "REQUEST is empty",
+            remedy="give the code that the device shows; see what waits with `openclaw devices list`",
+        )
 
 
 def _by_either_road(
@@ -244,7 +256,7 @@ def _point_out(options: TargetOptions, offline: bool, verb: str) -> None:  # noq
     if options.as_json:
         problem = UserFacingError(
             f"no request was named, and {len(pending)} wait",
-            remedy=f"name one: `openclaw devices {verb} {pending[0].get('requestId', 'REQUEST')}`",
+            remedy=f"name one: {_how_to(verb, pending, tick='`')}",
         )
         from cli.failures import envelope  # late: only this answer needs it
 
@@ -253,8 +265,15 @@ def _point_out(options: TargetOptions, offline: bool, verb: str) -> None:  # noq
         say(json_text(told))
     else:
         say(pending_table(pending))
-    newest = printable(pending[0].get("requestId", "REQUEST"))
-    note(f"No request was named. To {verb} the newest: openclaw devices {verb} {newest}")
+    note(f"No request was named. To {verb} one: {_how_to(verb, pending)}")
+
+
+def _how_to(verb: str, pending: list[dict[str, Any]], *, tick: str = "") -> str:
+    """Return what to type; of several requests none is named, for any may be a stranger's."""
+    start = f"openclaw devices {verb}"
+    if len(pending) == 1:
+        return f"{tick}{start} {printable(pending[0].get('requestId', 'REQUEST'))}{tick}"
+    return f"{tick}{start} CODE{tick} (the code that the device shows)"
 
 
 def _show(answer: dict[str, Any], *, as_json: bool) -> None:
@@ -268,8 +287,7 @@ def _show(answer: dict[str, Any], *, as_json: bool) -> None:
     if pending:
         _head(f"Pending ({len(pending)})")
         say(pending_table(pending))
-        newest = printable(pending[0].get("requestId", ""))
-        say(f"Let one in: openclaw devices approve {newest}")
+        say(f"Let one in: {_how_to('approve', pending)}")
     if pending and paired:
         say()
     if paired:

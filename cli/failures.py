@@ -19,7 +19,8 @@ CONFIGURATION = 78
 INTERRUPTED = 130
 
 _EXIT_CODES = {"usage": USAGE, "transport": NO_GATEWAY}
-_COMMAND = re.compile(r"`([^`]+)`")
+#: Of what stands in backticks only this is something to type: the rest are keys, names, values.
+_COMMAND = re.compile(r"`(openclaw [^`]+)`")
 
 
 class Failure(StrEnum):

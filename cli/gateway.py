@@ -12,6 +12,7 @@ from attrs import evolve
 
 from cli.explain import print_failure
 from cli.failures import CONFIGURATION
+from cli.gateway_control import reload, restart
 from cli.health import health
 from cli.output import json_text, note, say
 from cli.place import TIMEOUT_MS, TargetOptions, place, target_options
@@ -45,6 +46,11 @@ _RUN_OPTIONS = (
         "--password-file", type=_FILE, metavar="FILE", help="Read the password from FILE."
     ),
     click.option("--config", type=_FILE, metavar="FILE", help="Use this configuration file."),
+    click.option(
+        "--last-known-good",
+        is_flag=True,
+        help="If the file cannot be used, run on the last one that could; for services.",
+    ),
     click.option("--dev", is_flag=True, help="Use the profile dev."),
     click.option("--verbose", is_flag=True, help="Log more."),
     click.option("--allow-unconfigured", is_flag=True, hidden=True),
@@ -131,7 +137,8 @@ def _run_here(words: dict[str, Any]) -> int:
         return CONFIGURATION
 
 
-gateway.add_command(health)
+for _command in (health, reload, restart):
+    gateway.add_command(_command)
 
 
 @gateway.command("call")

@@ -25,4 +25,5 @@ def health(*, options: TargetOptions) -> None:
     for problem in problems if isinstance(problems, list) else ():
         told = problem if isinstance(problem, dict) else {"problem": problem}
         where = f"{told['where']}: " if told.get("where") else ""
-        say(printable(f"  {where}{told.get('problem', '?')}"))
+        remedy = f"; {told['remedy']}" if told.get("remedy") else ""
+        say(printable(f"  {where}{told.get('problem', '?')}{remedy}"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import click
 
@@ -66,9 +66,10 @@ class LateGroup(click.Group):
 
 def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:  # noqa: FBT001  # click's shape
     if wanted:
-        from gateway.version import VERSION  # late: only here
+        from cli.output import say  # late, both: only here
+        from gateway.version import VERSION
 
-        print(f"openclaw-gateway {VERSION}")
+        say(f"openclaw-gateway {VERSION}")
         ctx.exit()
 
 
@@ -120,10 +121,11 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
     given = list(sys.argv[1:] if words is None else words)
     try:
         code = _run(given)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _forget_stdout()
-        code = FAILED
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        code = _unwritten(error)
+    _forget_if_full(sys.stderr)
     sys.exit(code)
 
 
@@ -145,6 +147,8 @@ def _run(words: list[str]) -> int:
     except BrokenPipeError:
         raise
     except Exception as error:  # the last line: a user gets a sentence, a developer the rest
+        if isinstance(error, OSError) and _is_of_stdout(error):
+            raise
         if os.environ.get("OPENCLAW_DEBUG"):
             raise
         problem = f"this is a mistake in openclaw itself: {type(error).__name__}: {error}"
@@ -186,10 +190,42 @@ def _never_fail_to_print() -> None:
             reconfigure(errors="backslashreplace")
 
 
-def _forget_stdout() -> None:
-    """Point stdout nowhere, so that the interpreter's own last flush is quiet too."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
+def _is_of_stdout(error: OSError) -> bool:
+    """Tell whether an error came from printing the result."""
+    from cli.output import NoOutputError  # late: only failures need it
+
+    if isinstance(error, NoOutputError):
+        return True
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    # the helps are printed by click itself
+    return trace is not None and trace.tb_frame.f_code is click.echo.__code__
+
+
+def _unwritten(error: OSError) -> int:
+    """Say that the result could not be written; a reader that went away need not be told."""
+    from cli.output import note  # late: only failures need it
+
+    if not isinstance(error, BrokenPipeError):
+        note(f"cannot write the result: {error.strerror or error}")
+    _forget(sys.stdout)
+    return FAILED
+
+
+def _forget_if_full(stream: TextIO | None) -> None:
+    try:
+        if stream is not None:
+            stream.flush()
+    except OSError:
+        _forget(stream)
+
+
+def _forget(stream: TextIO | None) -> None:
+    """Point a stream nowhere, so that the interpreter's own last flush is quiet too."""
+    if stream is not None:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
 
 
 if __name__ == "__main__":

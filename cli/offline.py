@@ -9,14 +9,14 @@ from typing import Any
 from attrs import frozen
 
 from cli.device_table import wall_ms
-from cli.output import in_words, note
+from cli.output import note
 from cli.place import Place
 from stores.devices import DeviceStore, PairingLimits
-from stores.errors import ConfigError, StoreError, UnknownRequestError
+from stores.errors import ConfigError, StoreError
 from stores.listing import listing, paired_item
-from stores.pairing import expired
+from stores.plain_file import read_regular
 from stores.records import DeviceBook
-from stores.request_id import plain_id
+from stores.timespan import in_words
 from stores.transition import Caller
 
 TTL_KEY = "requestTtlMs"
@@ -59,11 +59,8 @@ class Files:
             UnknownRequestError: nothing pending answers to ``reference``.
             StoreError: the files cannot be read, locked or written.
         """
-        before = self._book()
-        try:
-            item, device = self.store.approve(reference, caller=_caller(), now_ms=wall_ms())
-        except UnknownRequestError as error:
-            raise self._explained(error, before, reference) from error
+        self._book()
+        item, device = self.store.approve(reference, caller=_caller(), now_ms=wall_ms())
         kept = self.store.book.notes.get(device.device_id)
         shown = paired_item(device, kept, False)
         return {"requestId": item.request_id, "device": shown}
@@ -74,11 +71,8 @@ class Files:
         Raises:
             UnknownRequestError, StoreError: see `approve`.
         """
-        before = self._book()
-        try:
-            item = self.store.reject(reference, caller=_caller(), now_ms=wall_ms())
-        except UnknownRequestError as error:
-            raise self._explained(error, before, reference) from error
+        self._book()
+        item = self.store.reject(reference, caller=_caller(), now_ms=wall_ms())
         return {"requestId": item.request_id, "deviceId": item.device_id}
 
     def _book(self) -> DeviceBook:
@@ -86,22 +80,6 @@ class Files:
         for fault in self.store.problems:
             note(f"warning: {fault.file} at {fault.path}: {fault.problem} ({fault.remedy})")
         return book
-
-    def _explained(
-        self, error: UnknownRequestError, before: DeviceBook, reference: str
-    ) -> UnknownRequestError:
-        """Tell an id that ended from one that never was."""
-        wanted, now_ms, ttl_ms = plain_id(reference), wall_ms(), self.store.limits.ttl_ms
-        for item in before.pending.values():
-            ended_ms = now_ms - item.ts - ttl_ms
-            named = wanted in (plain_id(item.request_id), item.device_id.upper())
-            if named and expired(item, now_ms=now_ms, ttl_ms=ttl_ms):
-                return UnknownRequestError(
-                    f"the pending request {item.request_id} expired {in_words(ended_ms)} ago",
-                    remedy="let the device connect again, then see `openclaw devices list`",
-                    wire_message=error.wire_message,
-                )
-        return error
 
 
 def open_files(here: Place) -> Files:
@@ -119,8 +97,8 @@ def _request_ttl_ms(here: Place) -> int:
     default = PairingLimits().ttl_ms
     path = here.paths.config_path
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
+        text = read_regular(path).decode(errors="replace")
+    except (OSError, ConfigError):
         return default
     if not any(sign in text for sign in _NEEDS_LOADER):
         return default

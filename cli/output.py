@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -18,13 +20,19 @@ _BOLD, _DIM, _RED, _RESET = "\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[0m"
 _STYLES = {"bold": _BOLD, "dim": _DIM, "red": _RED}
 
 
+class NoOutputError(OSError):
+    """Standard output is closed, or what it goes to is full."""
+
+
 class Colour:
     """Whether to colour, as the command line says; None leaves it to the terminal."""
 
     wanted: bool | None = None
 
-    def on(self, stream: TextIO) -> bool:
+    def on(self, stream: TextIO | None) -> bool:
         """Tell whether text for a stream may carry colour."""
+        if stream is None:  # closed before the program began
+            return False
         if self.wanted is not None:
             return self.wanted
         if os.environ.get("NO_COLOR"):
@@ -70,28 +78,32 @@ def _escaped(char: str) -> str:
     return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
-def styled(text: str, style: str, stream: TextIO) -> str:
+def styled(text: str, style: str, stream: TextIO | None) -> str:
     """Return text in a style if the stream takes colour."""
     return f"{_STYLES[style]}{text}{_RESET}" if colour.on(stream) else text
 
 
 def say(text: str = "") -> None:
-    """Print a result."""
-    print(text, file=sys.stdout)
+    """Print a result.
+
+    Raises:
+        OSError: there is no standard output, or it cannot be written.
+    """
+    if sys.stdout is None:  # `>&-`; print() would leave it at that
+        raise NoOutputError(errno.EBADF, "standard output is closed")
+    try:
+        print(text, file=sys.stdout)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise NoOutputError(error.errno, error.strerror or str(error)) from error
 
 
 def note(text: str) -> None:
-    """Print a remark that is not the result."""
-    print(text, file=sys.stderr)
-
-
-def in_words(ms: float) -> str:
-    """Return a span of time roughly: ``40 s``, ``3 min``, ``2 h``, ``5 d``."""
-    seconds = max(0, int(ms / 1000))
-    for size, name in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if seconds >= 2 * size or (name == "min" and seconds >= size):
-            return f"{seconds // size} {name}"
-    return f"{seconds} s"
+    """Print a remark that is not the result; one that cannot be printed changes nothing."""
+    if sys.stderr is not None:  # print() would take standard output
+        with contextlib.suppress(OSError):
+            print(text, file=sys.stderr)
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

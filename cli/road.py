@@ -50,8 +50,11 @@ class Road:
         )
 
 
-def find_road(options: TargetOptions) -> Road:
+def find_road(options: TargetOptions, *, port: int | None = None) -> Road:
     """Decide which gateway to call and with what.
+
+    Args:
+        port: Where this machine's gateway is known to listen, whatever its configuration says.
 
     Raises:
         UserFacingError: the configuration cannot be used, the words contradict each other, or
@@ -60,7 +63,9 @@ def find_road(options: TargetOptions) -> Road:
     here = place()
     paths = here.paths
     loaded = load_config(paths, here.env)
-    target = resolve_target(loaded, here.env, url=options.url, default_port=paths.default_port)
+    target = resolve_target(
+        loaded, here.env, url=options.url, port=port, default_port=paths.default_port
+    )
     flags = AuthFlags(
         token=options.token,
         token_file=options.token_file,

@@ -27,6 +27,8 @@ READ_BYTES = 65_536
 #: Protocol fact: no published gateway sends a larger message.
 MAX_MESSAGE_BYTES = 26_214_400
 EXCERPT_CHARACTERS = 160
+#: Of a sentence of the gateway itself, which a cut would rob of its end: the command to type.
+MESSAGE_CHARACTERS = 1_000
 #: For the goodbye, and for finding out whether a silent port wanted TLS.
 COURTESY_S = 0.3
 #: A Ctrl-C that comes right before a blocking call is heard when the call ends.
@@ -314,10 +316,12 @@ class Wire:
         if server:
             details["server"] = server
         by = f" by {server}" if server else ""
-        said = f": {excerpt}" if excerpt else ""
+        told = _own_words(body)
+        said = f": {excerpt}" if excerpt and told is None else ""
         return GatewayUnreachableError(
             Failure.HTTP,
             f"the WebSocket upgrade at {self._place} was answered{by} with HTTP {status}{said}",
+            remedy=told,
             details=details,
         )
 
@@ -329,11 +333,25 @@ def _header(event: events.RejectConnection, name: bytes) -> str:
     return ""
 
 
-def _excerpt(data: bytes) -> str:
+def _own_words(body: bytes) -> str | None:
+    """Return the message of a gateway's JSON error whole, for it says what to do; else None."""
+    import json  # late: only a rejection needs it
+
+    try:
+        error = json.loads(body)["error"]
+        kind, message = error["type"], error["message"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
+    if not (isinstance(kind, str) and isinstance(message, str) and message.strip()):
+        return None
+    return _excerpt(message.encode("utf-8", "replace"), most=MESSAGE_CHARACTERS)
+
+
+def _excerpt(data: bytes, *, most: int = EXCERPT_CHARACTERS) -> str:
     """Return the beginning of what a stranger sent, on one line and without control characters."""
     text = " ".join(data.decode("utf-8", "replace").split())
     safe = "".join(char if char.isprintable() else "?" for char in text)
-    return safe if len(safe) <= EXCERPT_CHARACTERS else f"{safe[:EXCERPT_CHARACTERS]}…"
+    return safe if len(safe) <= most else f"{safe[:most]}…"
 
 
 def _fits(pinned: str, certificate: bytes) -> bool:

@@ -23,6 +23,9 @@ from stores.transition import Caller, Rules, Wish
 
 logger = logging.getLogger("gateway.ws")
 
+#: Characters of a device's own name that are kept: enough to know it by, too few to fill a file.
+MAX_DISPLAY_NAME = 200
+
 
 def wish_of(facts: Facts) -> Wish:
     """Return what the verified device of ``facts`` asks for, ready for the store."""
@@ -38,7 +41,7 @@ def wish_of(facts: Facts) -> Wish:
         device_family=client.device_family,
         client_id=client.id,
         client_mode=client.mode,
-        display_name=client.display_name,
+        display_name=client.display_name and client.display_name[:MAX_DISPLAY_NAME],
         remote_ip=None if facts.locality.local else str(facts.address.client),
         why=str(facts.locality.why),
         origin={"peer": str(facts.address.peer), "client": str(facts.address.client)},
@@ -158,6 +161,7 @@ async def welcome(
     upgrade = await _pending_upgrade(door, visit, facts) if decision.upgrade_pending else None
     session.protocol = facts.protocol or session.protocol
     session.method, session.local = decision.method, facts.locality.local
+    session.address = str(facts.address.client)
     session.connected_at_ms = runtime.now_ms()
     session.pending_upgrade_id = upgrade.request_id if upgrade else None
     session.admit(role=decision.role, scopes=decision.scopes)

@@ -20,6 +20,9 @@ from gateway.session import shutdown_event
 
 logger = logging.getLogger("gateway.main")
 
+#: Supervisors tell a process and then its group: the same wish, twice within an instant.
+SAME_SIGNAL_WITHIN_S = 0.3
+
 #: How long sessions may take to hear that the gateway stops.
 DRAIN_S = 5.0
 
@@ -85,7 +88,7 @@ async def run_gateway(
             await stop.wait()
             background.cancel_scope.cancel()
         door.lobby.close()
-        door.runtime.hub.broadcast(shutdown_event())
+        door.runtime.hub.broadcast(shutdown_event(restarts=door.runtime.restart_wanted))
         door.runtime.hub.end_all(SERVICE_RESTART)
         sessions.cancel_scope.deadline = trio.current_time() + DRAIN_S
 
@@ -93,12 +96,15 @@ async def run_gateway(
 async def obey_signals(door: Door, stop: trio.Event, end_now: Callable[[int], None]) -> None:
     """Serve for ever: stop on SIGTERM or SIGINT, end at once on the second, reload on SIGHUP."""
     wanted = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    told_s = -SAME_SIGNAL_WITHIN_S
     with trio.open_signal_receiver(*wanted) as signals:
         async for number in signals:
             if number == signal.SIGHUP:
                 door.runtime.reload_wanted.set()
-            elif stop.is_set():
-                end_now(number)
-            else:
+            elif not stop.is_set() or door.runtime.restart_wanted:
+                door.runtime.restart_wanted = False  # a restart under way becomes a stop
                 logger.info("stopping (%s)", signal.Signals(number).name)
+                told_s = trio.current_time()
                 stop.set()
+            elif trio.current_time() - told_s >= SAME_SIGNAL_WITHIN_S:
+                end_now(number)

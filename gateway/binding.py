@@ -43,7 +43,8 @@ def addresses_of(bind: Bind, custom: IPv4Address | IPv6Address | None) -> list[s
         if custom is None:
             raise ConfigError(
                 "gateway.bind is custom, but gateway.customBindHost is not set",
-                remedy="set `gateway.customBindHost` to the address to listen on",
+                remedy="name the address to listen on with "
+                "`openclaw config set gateway.customBindHost ADDRESS`",
             )
         alone = custom.is_unspecified or custom.is_loopback
         return [str(custom)] if alone else [str(custom), "127.0.0.1"]
@@ -61,7 +62,8 @@ def _tailnet_address() -> str:
                 return socket.inet_ntoa(answer[20:24])
     raise ConfigError(
         "gateway.bind is tailnet, but no interface named tailscale* has an address",
-        remedy='start Tailscale, or set `gateway.bind` to `"loopback"`',
+        remedy="start Tailscale, or listen on this machine alone with "
+        "`openclaw config set gateway.bind loopback`",
     )
 
 
@@ -117,5 +119,6 @@ def _not_bound(address: str, port: int, error: OSError) -> UserFacingError:
         )
     return UserFacingError(
         f"cannot listen on {address} port {port}: {error.strerror}",
-        remedy="choose an address of this machine (gateway.bind) and a port above 1023",
+        remedy="choose an address of this machine with `openclaw config set gateway.bind loopback` "
+        "and a port above 1023 with `openclaw config set gateway.port PORT`",
     )

@@ -260,7 +260,7 @@ async def _act(
 ) -> Outcome:
     match decision:
         case Refuse():
-            return _goodbye(request_id, explain(decision, facts))
+            return _goodbye(request_id, explain(decision, facts, words=door.runtime.words))
         case RequirePairing():
             return _goodbye(request_id, await request_pairing(door, visit, facts, decision))
         case Admit():

@@ -57,6 +57,7 @@ class Session:
     scopes: tuple[str, ...] = ()
     device_id: str | None = None
     method: str = "none"
+    address: str = ""
     local: bool = False
     pending_upgrade_id: str | None = None
     presence_key: str | None = None

@@ -236,6 +236,31 @@ def _about_the_log(text: str) -> logging.LogRecord:
     return logging.LogRecord("gateway.log", logging.WARNING, __file__, 0, text, None, None)
 
 
+@define(eq=False)
+class Log:
+    """The open log: what it lets through may change while it is open."""
+
+    _handler: _Writer
+    _file: _JsonLines
+    _human: _HumanLines | None
+
+    def adjust(self, *, level: str, console_level: str, max_file_bytes: int) -> None:
+        """Let these levels through from now on."""
+        self._file.level, self._file.max_file_bytes = LEVELS[level], max_file_bytes
+        if self._human is not None:
+            self._human.level = LEVELS[console_level]
+        sinks = [self._file, self._human] if self._human is not None else [self._file]
+        logging.getLogger(_ROOTS[0]).setLevel(min(sink.level for sink in sinks))
+
+    def close(self) -> None:
+        """Write what waits, and end the log."""
+        for name in _ROOTS:
+            root = logging.getLogger(name)
+            root.removeHandler(self._handler)
+            root.propagate = True
+        self._handler.finish()
+
+
 def open_log(
     directory: Path,
     redactor: Redactor,
@@ -245,8 +270,8 @@ def open_log(
     max_file_bytes: int,
     stream: TextIO | None = None,
     colour: bool | None = None,
-) -> Callable[[], None]:
-    """Start the log and return what flushes and ends it.
+) -> Log:
+    """Start the log; whoever opened it closes it.
 
     Raises:
         StoreError: the folder for the files cannot be made.
@@ -255,21 +280,18 @@ def open_log(
     sinks: list[_HumanLines | _JsonLines] = []
     handler = _Writer(sinks)
     # The file first: a terminal that blocks keeps nothing from it.
-    sinks.append(_JsonLines(redactor, LEVELS[level], directory, max_file_bytes, handler.complain))
+    file = _JsonLines(redactor, LEVELS[level], directory, max_file_bytes, handler.complain)
+    sinks.append(file)
     out: TextIO | None = sys.stderr if stream is None else stream
+    human = None
     if out is not None:  # started without one
         tty = out.isatty() if colour is None else colour
-        sinks.append(_HumanLines(redactor, LEVELS[console_level], out, tty))
-    roots = [logging.getLogger(name) for name in _ROOTS]
-    for root in roots:
+        human = _HumanLines(redactor, LEVELS[console_level], out, tty)
+        sinks.append(human)
+    for name in _ROOTS:
+        root = logging.getLogger(name)
         root.addHandler(handler)
         root.propagate = False
-    roots[0].setLevel(min(sink.level for sink in sinks))
-
-    def close() -> None:
-        for root in roots:
-            root.removeHandler(handler)
-            root.propagate = True
-        handler.finish()
-
-    return close
+    log = Log(handler, file, human)
+    log.adjust(level=level, console_level=console_level, max_file_bytes=max_file_bytes)
+    return log

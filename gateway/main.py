@@ -6,17 +6,17 @@ import gc
 import logging
 import os
 import resource
-import secrets
+import signal
 import socket
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
+from typing import TypedDict
 
 import attrs
 import trio
-from attrs import field, frozen
 
 from gateway.app import obey_signals, run_gateway, services_of
 from gateway.binding import addresses_of, open_sockets
@@ -24,7 +24,7 @@ from gateway.door import Door
 from gateway.instance import InstanceLock, take_instance_lock
 from gateway.keeper import Keeper
 from gateway.lobby import MAX_WAITING, MAX_WAITING_PER_ADDRESS, PER_ADDRESS_VARIABLE, Lobby
-from gateway.log import Redactor, log_file, open_log
+from gateway.log import Log, Redactor, log_file, open_log
 from gateway.methods.table import ADVERTISED_EVENTS, ADVERTISED_METHODS
 from gateway.options import RunOptions
 from gateway.policy.throttle import Throttle
@@ -32,15 +32,23 @@ from gateway.presence import Presence
 from gateway.protocol.hello import GatewayFacts
 from gateway.reload import Reloader
 from gateway.runtime import Runtime, wall_clock_ms
-from gateway.settings import Settings, command_words, derive, machine_names, secrets_of
+from gateway.settings import command_words, machine_names
+from gateway.starting import (
+    Start,
+    bind_of,
+    find_config,
+    flags_of,
+    refuse_unstartable,
+    settings_of,
+    with_secret,
+)
 from gateway.version import VERSION
-from stores.config.edit import ensure_token
 from stores.config.load import LoadedConfig, load_config
 from stores.config.model import AuthMode, Bind
 from stores.config.startup import refuse_unsafe_start
-from stores.credentials import AuthFlags, GatewayAuth, resolve_gateway_auth
+from stores.credentials import resolve_gateway_auth
 from stores.devices import DeviceStore
-from stores.errors import ConfigError, StoreError, UsageError
+from stores.errors import StoreError
 from stores.paths import Paths, refuse_foreign_state, resolve_paths
 from stores.target import resolve_port
 
@@ -49,28 +57,8 @@ logger = logging.getLogger("gateway.main")
 #: Descriptors wanted; each connection is one.
 MAX_DESCRIPTORS = 65_536
 
-#: A generated token: 24 random bytes in hex (protocol fact: 48 hex characters).
-TOKEN_BYTES = 24
-
-
 #: Variables whose values may appear in no output, whether they are in force or not.
 SECRET_VARIABLES = ("OPENCLAW_GATEWAY_TOKEN", "OPENCLAW_GATEWAY_PASSWORD")
-
-
-@frozen
-class Start:
-    """Everything that was decided before the event loop runs; ``generated`` names a new secret."""
-
-    options: RunOptions
-    env: Mapping[str, str]
-    paths: Paths
-    loaded: LoadedConfig
-    auth: GatewayAuth
-    bind: Bind
-    sockets: list[socket.socket]
-    port: int
-    redactor: Redactor = field(factory=Redactor)
-    generated: bool = False
 
 
 def run(options: RunOptions) -> int:
@@ -85,22 +73,28 @@ def run(options: RunOptions) -> int:
     env = dict(os.environ)
     paths = resolve_paths(env, profile=options.profile, dev=options.dev, config=options.config)
     refuse_foreign_state(paths)
-    loaded = load_config(paths, env)
-    bind = _bind_of(options, loaded)
-    refuse_unsafe_start(
-        loaded.config, resolve_gateway_auth(loaded, env, _flags(options)), bind=bind
-    )
+    loaded, _ = find_config(options, env, paths)
+    auth = resolve_gateway_auth(loaded, env, flags_of(options))
+    refuse_unsafe_start(loaded.config, auth, bind=bind_of(options, loaded))
     lock = take_instance_lock(paths.lock_path)
+    # Whoever asks for a reload while nothing serves yet, or not again, must not end it.
+    hangup = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        return _run_locked(options, env, paths, bind, lock)
+        while _run_locked(options, env, paths, lock):
+            lock.describe({})  # a restart was asked for: the same process listens anew
+        return 0
     finally:
+        signal.signal(signal.SIGHUP, hangup)
         lock.release()
 
 
 def _run_locked(
-    options: RunOptions, env: Mapping[str, str], paths: Paths, bind: Bind, lock: InstanceLock
-) -> int:
-    loaded, auth, generated = _with_secret(options, env, paths)
+    options: RunOptions, env: Mapping[str, str], paths: Paths, lock: InstanceLock
+) -> bool:
+    """Run until stopped; tell whether that was to start again."""
+    loaded, auth, generated, fault = with_secret(options, env, paths)
+    bind = bind_of(options, loaded)
+    refuse_unsafe_start(loaded.config, auth, bind=bind)
     port = resolve_port(loaded, env, port=options.port, default=paths.default_port)
     redactor = Redactor()
     redactor.learn(*(env.get(name) for name in SECRET_VARIABLES))
@@ -112,65 +106,29 @@ def _run_locked(
         sockets, number = open_sockets(addresses, port.number)
         for one in sockets:
             cleanup.callback(one.close)
-        start = Start(options, env, paths, loaded, auth, bind, sockets, number, redactor, generated)
-        close_log = _open_log(start)
-        cleanup.callback(close_log)
+        start = Start(
+            options, env, paths, loaded, auth, bind, sockets, number, redactor, generated, fault
+        )
+        log = open_log(paths.logs_dir, redactor, **_levels(options, loaded))
+        cleanup.callback(log.close)
         lock.describe(_note(start))
         _log_warnings(start, port.losing)
-        return _serve(start, close_log)
+        return _serve(start, log)
 
 
-def _open_log(start: Start) -> Callable[[], None]:
-    config, verbose = start.loaded.config.logging, start.options.verbose
-    return open_log(
-        start.paths.logs_dir,
-        start.redactor,
-        level="debug" if verbose else config.level,
-        console_level="debug" if verbose else config.console_level or config.level,
-        max_file_bytes=config.max_file_bytes,
-    )
+class _Levels(TypedDict):
+    level: str
+    console_level: str
+    max_file_bytes: int
 
 
-def _with_secret(
-    options: RunOptions, env: Mapping[str, str], paths: Paths
-) -> tuple[LoadedConfig, GatewayAuth, bool]:
-    """Load again under the lock, and make a token where one is needed and none is given."""
-    loaded = load_config(paths, env)
-    auth = resolve_gateway_auth(loaded, env, _flags(options))
-    if auth.mode is AuthMode.TRUSTED_PROXY:
-        raise ConfigError(
-            "gateway.auth.mode trusted-proxy is not served by this version",
-            remedy='set `gateway.auth.mode` to `"token"`',
-        )
-    if auth.mode is not AuthMode.TOKEN or auth.token is not None:
-        return loaded, auth, False
-    ensure_token(paths, env=env, new_token=lambda: secrets.token_hex(TOKEN_BYTES))
-    loaded = load_config(paths, env)
-    return loaded, resolve_gateway_auth(loaded, env, _flags(options)), True
-
-
-def _flags(options: RunOptions) -> AuthFlags:
-    try:
-        mode = AuthMode(options.auth) if options.auth else None
-    except ValueError as error:
-        known = ", ".join(AuthMode)
-        raise UsageError(f"--auth takes one of {known}, not {options.auth}") from error
-    return AuthFlags(
-        mode=mode,
-        token=options.token,
-        token_file=options.token_file,
-        password=options.password,
-        password_file=options.password_file,
-    )
-
-
-def _bind_of(options: RunOptions, loaded: LoadedConfig) -> Bind:
-    if options.bind is None:
-        return loaded.config.gateway.bind
-    try:
-        return Bind(options.bind)
-    except ValueError as error:
-        raise UsageError(f"--bind takes one of {', '.join(Bind)}, not {options.bind}") from error
+def _levels(options: RunOptions, loaded: LoadedConfig) -> _Levels:
+    config, verbose = loaded.config.logging, options.verbose
+    return {
+        "level": "debug" if verbose else config.level,
+        "console_level": "debug" if verbose else config.console_level or config.level,
+        "max_file_bytes": config.max_file_bytes,
+    }
 
 
 def _note(start: Start) -> dict[str, object]:
@@ -188,11 +146,19 @@ def _note(start: Start) -> dict[str, object]:
 
 
 def _log_warnings(start: Start, losing: tuple[str, ...]) -> None:
+    if start.fault is not None:
+        logger.error(
+            "running on the last-known-good configuration, for the file cannot be used: %s",
+            start.fault,
+        )
     for text in (*start.loaded.warnings, *start.auth.losing, *start.auth.warnings, *losing):
         logger.warning("%s", text)
     if start.loaded.ignored_path is not None:
         logger.warning(
-            "%s is in force; %s is ignored", start.loaded.path, start.loaded.ignored_path
+            "%s is in force; %s is ignored (`openclaw config file` says why, "
+            "`openclaw config convert` makes one of them)",
+            start.loaded.path,
+            start.loaded.ignored_path,
         )
     if start.bind is Bind.AUTO:
         logger.warning("gateway.bind auto means loopback here: a bind is never widened by a guess")
@@ -202,23 +168,9 @@ def _log_warnings(start: Start, losing: tuple[str, ...]) -> None:
         )
 
 
-def _settings(start: Start, loaded: LoadedConfig) -> Settings:
-    auth = resolve_gateway_auth(loaded, start.env, _flags(start.options))
-    token = auth.token.value if auth.token else None
-    password = auth.password.value if auth.password else None
-    if auth.mode is not AuthMode.NONE and not (token or password):
-        raise ConfigError(
-            f"{loaded.path} holds no {auth.mode} any more",
-            remedy="put it back; the running gateway keeps the one it has",
-        )
-    start.redactor.learn(token, password)
-    mode = secrets_of(str(auth.mode), token=token, password=password)
-    return derive(loaded, mode, start.env)
-
-
-def build(start: Start) -> tuple[Door, Reloader]:
+def build(start: Start, log: Log | None = None) -> tuple[Door, Reloader]:
     """Put a gateway together without starting it: what its tasks share, and its reloader."""
-    settings = _settings(start, start.loaded)
+    settings = settings_of(start, start.loaded)
     store = DeviceStore(start.paths.devices_dir, via="ws", limits=settings.limits)
     store.read()
     runtime = Runtime(
@@ -242,14 +194,24 @@ def build(start: Start) -> tuple[Door, Reloader]:
         presence=Presence(server_version=VERSION),
         throttle=Throttle(**attrs.asdict(settings.throttle)),
         started_at_ms=wall_clock_ms(),
+        env=start.env,
+        config_problem=start.fault.problem if start.fault else None,
+        config_remedy=start.fault.remedy if start.fault else None,
     )
     keeper = Keeper(runtime, announced=store.book)
 
-    def load() -> tuple[LoadedConfig, Settings]:
-        loaded = load_config(start.paths, start.env)
-        return loaded, _settings(start, loaded)
+    def applied(loaded: LoadedConfig) -> None:
+        if log is not None:
+            log.adjust(**_levels(start.options, loaded))
 
-    return Door(runtime, keeper, _lobby(start.env)), Reloader(runtime, load)
+    reloader = Reloader(
+        runtime,
+        load=partial(load_config, start.paths, start.env),
+        derive=partial(settings_of, start),
+        applied=applied,
+        startable=partial(refuse_unstartable, start),
+    )
+    return Door(runtime, keeper, _lobby(start.env)), reloader
 
 
 def _lobby(env: Mapping[str, str]) -> Lobby:
@@ -270,17 +232,18 @@ def _allow_many_connections() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _serve(start: Start, close_log: Callable[[], None]) -> int:
+def _serve(start: Start, log: Log) -> bool:
+    """Serve until stopped; tell whether that was to start again."""
     _allow_many_connections()
-    door, reloader = build(start)
+    door, reloader = build(start, log)
 
     def end_now(number: int) -> None:
         logger.warning("second signal: ending at once")
-        close_log()
+        log.close()
         os._exit(128 + number)
 
     async def life() -> None:
-        stop = trio.Event()
+        stop = door.runtime.stop
         listeners = [
             trio.SocketListener(trio.socket.from_stdlib_socket(one)) for one in start.sockets
         ]
@@ -302,8 +265,9 @@ def _serve(start: Start, close_log: Callable[[], None]) -> int:
         door.runtime.store.flush(now_ms=wall_clock_ms())
     except StoreError as error:
         logger.warning("last-seen times were not written: %s", error)
-    logger.info("stopped")
-    return 0
+    again = door.runtime.restart_wanted
+    logger.info("starting again" if again else "stopped")
+    return again
 
 
 def _announce(start: Start, door: Door) -> None:

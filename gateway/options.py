@@ -15,6 +15,7 @@ class RunOptions:
         config: The configuration file named on the command line.
         profile: The profile named there; the environment may still name one.
         dev: Short for the profile ``dev``.
+        last_known_good: Run on the last configuration that worked if the file cannot be used.
         command_words: How this program was started, for the commands that messages name.
     """
 
@@ -29,4 +30,5 @@ class RunOptions:
     profile: str | None = None
     dev: bool = False
     verbose: bool = False
+    last_known_good: bool = False
     command_words: str = "openclaw"

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import attrs
 import trio
@@ -13,10 +12,14 @@ from attrs import define, evolve, field
 
 from gateway.policy.credentials import Method
 from gateway.protocol.close import GATEWAY_AUTH_CHANGED
-from gateway.runtime import Runtime
+from gateway.protocol.frames import EventBody
+from gateway.runtime import Reloaded, Runtime
 from gateway.settings import Settings
-from stores.config.load import LoadedConfig
-from stores.config.model import Config, key_of
+from stores.config.accident import looks_like_accident
+from stores.config.history import record_good
+from stores.config.load import InvalidConfigError, LoadedConfig, in_force
+from stores.config.model import Config
+from stores.config.plan import MODE, plan
 from stores.errors import ConfigError, StoreError, UserFacingError
 from stores.files import Stamp, stamp
 
@@ -26,8 +29,16 @@ logger = logging.getLogger("gateway.config")
 LOOK_EVERY_S = 0.6
 HOLD_STILL_S = 0.2
 
-#: What was seen of the files: one stamp each, None for one that is not there.
-Seen = tuple[Stamp | None, ...]
+#: A file that could not be used is tried again this often: what it names, such as an included
+#: file or one with a secret, may be there by now, and nobody watches that yet.
+TRY_AGAIN_S = 5.0
+
+#: What was seen of the files: their stamps, None for one that is not there.
+Seen = dict[Path, Stamp | None]
+
+
+class AccidentError(ConfigError):
+    """A file that can be used, but that says so much less than before that nobody wished for it."""
 
 
 @define(eq=False)
@@ -35,16 +46,26 @@ class Reloader:
     """Watches the configuration in force and applies what can be applied to a running gateway.
 
     Args:
-        load: Loads the configuration and derives what connections are judged by; raises
-            `UserFacingError` when it cannot be used.
+        load: Loads the configuration; raises `UserFacingError` when it cannot be used.
+        derive: Derives what connections are judged by; raises it when no gateway would start so.
+        applied: Told of what took effect.
+        startable: Raises `UserFacingError` when a start would fail: secrets, addresses, the port.
     """
 
     runtime: Runtime
-    load: Callable[[], tuple[LoadedConfig, Settings]]
+    load: Callable[[], LoadedConfig]
+    derive: Callable[[LoadedConfig], Settings]
+    applied: Callable[[LoadedConfig], None] = lambda _: None
+    startable: Callable[[LoadedConfig], object] = lambda _: None
+    # Nothing was seen yet: what changed since the start loaded it is found by the first look.
+    _seen: Seen | None = None
+    _turn: trio.Lock = field(factory=trio.Lock)
+    _faulty: tuple[Path, ...] = ()
     _started_with: Config = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._started_with = self.runtime.loaded.config
+        self.runtime.reloader = self
 
     async def watch(self) -> None:
         """Serve for ever: reload when a file changed, or when asked to (SIGHUP).
@@ -52,64 +73,136 @@ class Reloader:
         Polled on purpose: change notification does not cross the bind mounts of containers.
         """
         runtime = self.runtime
-        # Nothing was seen yet: what was changed since the start loaded it is found by the first look.
-        seen: Seen | None = None
+        if runtime.config_problem is None:
+            await self._note_good()
+        tried_s = trio.current_time()
         while True:
             with trio.move_on_after(LOOK_EVERY_S):
                 await runtime.reload_wanted.wait()
-            asked = runtime.reload_wanted.is_set()
-            if asked:
+            if runtime.reload_wanted.is_set():
                 runtime.reload_wanted = trio.Event()
                 logger.info("reload asked for")
-            present = await self._look()
-            if present == seen and not asked:
+                await self.reload()
+            elif await self._changed():
+                await self.reload()
+            elif runtime.config_problem and trio.current_time() - tried_s > TRY_AGAIN_S:
+                await self._reload(again=True)
+            else:
                 continue
-            if not asked:
-                await trio.sleep(HOLD_STILL_S)
-                if await self._look() != present:
-                    continue  # still being written; the next round finds it changed
-            seen = present
-            await self.reload()
+            tried_s = trio.current_time()
+
+    async def _changed(self) -> bool:
+        """Tell whether the files are others than those seen last, and hold still."""
+        present = await self._look()
+        if present == self._seen:
+            return False
+        await trio.sleep(HOLD_STILL_S)
+        return await self._look() == present  # else: still being written; the next look finds it
 
     async def _look(self) -> Seen:
         runtime = self.runtime
-        paths = (runtime.loaded.path, *runtime.loaded.sources, *runtime.settings.secret_files)
-        return await runtime.in_thread(_stamps, paths)
+        known = (*runtime.loaded.sources, *runtime.settings.secret_files, *self._faulty)
 
-    async def reload(self) -> None:
+        def look() -> Seen:
+            file, ignored = in_force(runtime.paths)
+            paths = [file, *([ignored] if ignored else []), *known]
+            return {path: _stamp_or_none(path) for path in paths}
+
+        return await runtime.in_thread(look)
+
+    async def _see_others(self) -> None:
+        """Note files that count since the load; what it read may have been changed again."""
+        before = self._seen or {}
+        self._seen = {path: before.get(path, now) for path, now in (await self._look()).items()}
+
+    async def reload(self) -> Reloaded:
         """Load the files and apply them; invalid ones are reported and change nothing."""
+        return await self._reload(again=self._seen is None)
+
+    async def _reload(self, *, again: bool) -> Reloaded:
+        """Load and apply; ``again`` says nothing of a problem that was told already."""
         runtime = self.runtime
-        try:
-            loaded, settings = await runtime.in_thread(self.load)
-            _refuse_loss(runtime.loaded, loaded)
-        except UserFacingError as error:
-            runtime.config_problem = error.problem
-            logger.error("config reload skipped (invalid config): %s", error)  # noqa: TRY400  # an operator's error has no traceback
-            return
-        runtime.config_problem = None
-        changed = [key for key, _ in changed_keys(runtime.loaded.config, loaded.config)]
-        waiting = [
-            key for key, how in changed_keys(self._started_with, loaded.config) if how == "restart"
-        ]
+        async with self._turn:
+            self._seen = await self._look()
+            try:
+                loaded, settings = await runtime.in_thread(self._load_and_judge)
+            except UserFacingError as error:
+                return await self._skip(error, told=again)
+            self._faulty = ()
+            runtime.config_problem = runtime.config_remedy = None
+            outcome = self._take_in(loaded, settings)
+            await self._note_good()
+            await self._see_others()
+            return outcome
+
+    def _load_and_judge(self) -> tuple[LoadedConfig, Settings]:
+        loaded = self.load()
+        self._refuse_accident(loaded)
+        return loaded, self.derive(loaded)
+
+    def refuse_unusable(self, loaded: LoadedConfig) -> None:
+        """Refuse what the running gateway would not take in; see `Reloading`."""
+        self._refuse_accident(loaded)
+        self.derive(loaded)
+
+    def refuse_unstartable(self) -> None:
+        """Refuse files that a gateway would not start with; what looks like an accident may be."""
+        self.startable(self.load())
+
+    def _refuse_accident(self, loaded: LoadedConfig) -> None:
+        why = looks_like_accident(self.runtime.loaded, loaded)
+        if why is not None:
+            raise AccidentError(
+                why,
+                remedy="go back with `openclaw config rollback good --yes`, or restart the gateway "
+                "if this is what you want",
+            )
+
+    async def _skip(self, error: UserFacingError, *, told: bool) -> Reloaded:
+        """Keep what is in force and say why."""
+        runtime = self.runtime
+        known, runtime.config_problem = runtime.config_problem, error.problem
+        runtime.config_remedy = error.remedy
+        if isinstance(error, InvalidConfigError):
+            self._faulty = tuple(fault.path for fault in error.faults)
+            await self._see_others()
+        why = "looks like an accident" if isinstance(error, AccidentError) else "invalid config"
+        if not (told and known == error.problem):
+            logger.error("config reload skipped (%s): %s", why, error)
+        return Reloaded((), runtime.restart_required, error.problem, error.remedy)
+
+    def _take_in(self, loaded: LoadedConfig, settings: Settings) -> Reloaded:
+        runtime = self.runtime
+        applied = plan(runtime.loaded.config, loaded.config).apply
+        waiting = plan(self._started_with, loaded.config).restart
         if settings.secrets.mode is not runtime.settings.secrets.mode:
             # Without its key too: a password that appears makes the mode password.
             settings = evolve(settings, secrets=runtime.settings.secrets)
-            waiting = list(dict.fromkeys([*waiting, "gateway.auth.mode"]))
+            waiting = tuple(dict.fromkeys([*waiting, MODE]))
+        if not applied and settings.secrets != runtime.settings.secrets:
+            applied = (f"gateway.auth.{settings.secrets.mode}File",)
         self._apply(loaded, settings)
-        if changed:
-            logger.info("config reloaded: %s", ", ".join(changed))
-        if waiting and tuple(waiting) != runtime.restart_required:
+        if applied:
+            logger.info("config reloaded: %s", ", ".join(applied))
+        if waiting and waiting != runtime.restart_required:
             logger.warning("a restart is needed for %s", ", ".join(waiting))
-        runtime.restart_required = tuple(waiting)
+        runtime.restart_required = waiting
+        return Reloaded(applied, waiting)
 
     def _apply(self, loaded: LoadedConfig, settings: Settings) -> None:
         runtime = self.runtime
-        old, runtime.loaded, runtime.settings = runtime.settings, loaded, settings
+        before, runtime.loaded = runtime.loaded, loaded
+        old, runtime.settings = runtime.settings, settings
         runtime.store.limits = settings.limits
         for name, value in attrs.asdict(settings.throttle).items():
             setattr(runtime.throttle, name, value)  # the object stays: it knows who is locked
+        self.applied(loaded)
         if old.secrets.secret != settings.secrets.secret:
             self._end_sessions_of_secret()
+        if (before.path, before.digest) != (loaded.path, loaded.digest):
+            runtime.facts = evolve(runtime.facts, config_path=str(loaded.path))
+            news = {"path": str(loaded.path), "hash": loaded.digest, "ts": runtime.now_ms()}
+            runtime.hub.broadcast(EventBody("config.changed", news))
 
     def _end_sessions_of_secret(self) -> None:
         """End the sessions that the old secret let in."""
@@ -117,9 +210,13 @@ class Reloader:
             if session.method in (Method.TOKEN, Method.PASSWORD):
                 session.end(GATEWAY_AUTH_CHANGED)
 
-
-def _stamps(paths: tuple[Path, ...]) -> Seen:
-    return tuple(_stamp_or_none(path) for path in paths)
+    async def _note_good(self) -> None:
+        """Note that the gateway runs with what is in force: it becomes the last-known-good."""
+        runtime = self.runtime
+        try:
+            await runtime.in_thread(record_good, runtime.paths, runtime.loaded)
+        except UserFacingError as error:
+            logger.warning("the last-known-good configuration was not noted: %s", error)
 
 
 def _stamp_or_none(path: Path) -> Stamp | None:
@@ -127,35 +224,3 @@ def _stamp_or_none(path: Path) -> Stamp | None:
         return stamp(path)
     except StoreError:
         return None
-
-
-def _refuse_loss(old: LoadedConfig, new: LoadedConfig) -> None:
-    """Refuse what looks like an accident: an editor that emptied the file, or a file that is gone.
-
-    Raises:
-        ConfigError: the configuration in force says more than the one found.
-    """
-    if old.exists and not new.exists:
-        problem = f"{new.path} is gone"
-    elif old.document.get("gateway") and not new.document.get("gateway"):
-        problem = f"{new.path} says nothing about the gateway any more"
-    else:
-        return
-    raise ConfigError(problem, remedy="put it back; the running gateway keeps what it had")
-
-
-def changed_keys(old: Config, new: Config) -> Iterator[tuple[str, str]]:
-    """Yield the dotted keys that differ, each with ``hot`` or ``restart``."""
-    yield from _changed(old, new, "")
-
-
-def _changed(old: Any, new: Any, prefix: str) -> Iterator[tuple[str, str]]:
-    for item in attrs.fields(type(old)):
-        before, after = getattr(old, item.name), getattr(new, item.name)
-        if before == after:
-            continue
-        key = prefix + key_of(item)
-        if "section" in item.metadata:
-            yield from _changed(before, after, key + ".")
-        else:
-            yield key, item.metadata["reload"]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol, TypeVar
 
 import trio
-from attrs import define, field
+from attrs import define, field, frozen
 
 from gateway.hub import Hub
 from gateway.policy.remedy import CommandWords
 from gateway.policy.throttle import Throttle
+from gateway.policy.write_limit import WriteLimit
 from gateway.presence import Presence
 from gateway.protocol.hello import GatewayFacts
 from gateway.pulse import Pulse
@@ -40,6 +42,43 @@ async def in_worker_thread(sync_fn: Callable[..., T], *args: object) -> T:
     return await trio.to_thread.run_sync(sync_fn, *args)
 
 
+@frozen
+class Reloaded:
+    """What came of loading the configuration again.
+
+    Args:
+        applied: Dotted keys that count from now on.
+        restart_required: Dotted keys that count from the next start.
+        problem: Why nothing was taken in, or None; ``remedy`` says what to do about it.
+    """
+
+    applied: tuple[str, ...] = ()
+    restart_required: tuple[str, ...] = ()
+    problem: str | None = None
+    remedy: str | None = None
+
+
+class Reloading(Protocol):
+    """What takes a changed configuration in."""
+
+    async def reload(self) -> Reloaded:
+        """Load the files now, apply what can be applied, and return what came of it."""
+
+    def refuse_unusable(self, loaded: LoadedConfig) -> None:
+        """Refuse what the running gateway would not take in.
+
+        Raises:
+            UserFacingError: it would not.
+        """
+
+    def refuse_unstartable(self) -> None:
+        """Refuse to start anew where the files would not let it; reads them.
+
+        Raises:
+            UserFacingError: they would not.
+        """
+
+
 @define(eq=False)
 class Runtime:
     """The state of a running gateway; ``loaded`` and ``settings`` are replaced as one on reload.
@@ -47,7 +86,9 @@ class Runtime:
     Args:
         now_ms: Wall time, epoch ms: records outlive processes. Sleeps use Trio's clock.
         restart_required: Dotted keys of the configuration that only a restart applies.
-        config_problem: Why the configuration on disk is not the one in force, or None.
+        config_problem: Why the configuration on disk is not the one in force, or None;
+            ``config_remedy`` says what to do about it.
+        stop: Set to end the gateway; with ``restart_wanted`` it then starts anew.
     """
 
     loaded: LoadedConfig
@@ -58,6 +99,7 @@ class Runtime:
     words: CommandWords
     machine_names: frozenset[str]
     own_uid: int
+    pid: int = field(factory=os.getpid)
     port: int = 0
     hub: Hub = field(factory=Hub)
     presence: Presence = field(factory=Presence)
@@ -69,7 +111,13 @@ class Runtime:
     health_version: int = 1
     restart_required: tuple[str, ...] = ()
     config_problem: str | None = None
+    config_remedy: str | None = None
+    config_writes: WriteLimit = field(factory=WriteLimit)
+    env: Mapping[str, str] = field(factory=dict, repr=False)
+    reloader: Reloading | None = None
     reload_wanted: trio.Event = field(factory=trio.Event)
+    restart_wanted: bool = False
+    stop: trio.Event = field(factory=trio.Event)
 
     @property
     def uptime_ms(self) -> int:

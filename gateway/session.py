@@ -33,6 +33,9 @@ logger = logging.getLogger("gateway.ws")
 #: Message size before admission, bytes; after it `MAX_PAYLOAD_BYTES` (protocol facts).
 MAX_CONNECT_BYTES = 65_536
 
+#: What a client is told of how long a restart takes.
+RESTART_EXPECTED_MS = 1_500
+
 #: How long a refused peer may take to take its answer and to answer the close.
 CLOSE_GRACE_S = 2.0
 
@@ -232,6 +235,8 @@ async def _ping(session: Session, ws: WebSocketConnection) -> None:
         session.cut()
 
 
-def shutdown_event() -> EventBody:
+def shutdown_event(*, restarts: bool = False) -> EventBody:
     """Return the event that goes before the close of a stopping gateway (protocol fact)."""
-    return EventBody("shutdown", {"reason": "gateway stopping", "restartExpectedMs": None})
+    reason = "gateway restarting" if restarts else "gateway stopping"
+    expected_ms = RESTART_EXPECTED_MS if restarts else None
+    return EventBody("shutdown", {"reason": reason, "restartExpectedMs": expected_ms})

@@ -15,6 +15,7 @@ from attrs import field, frozen
 from stores.config.load import LoadedConfig
 from stores.config.model import AuthMode
 from stores.errors import ConfigError, UsageError, UserFacingError
+from stores.plain_file import read_regular
 from stores.target import Target, Trust
 
 TOKEN_VARIABLE = "OPENCLAW_GATEWAY_TOKEN"
@@ -322,8 +323,14 @@ def _read_secret(candidate: _Candidate) -> str:
     file = candidate.file
     assert file is not None
     try:
-        with file.open("rb") as opened:  # not read_bytes(): it may be a pipe, or endless
-            data = opened.read(MAX_SECRET_FILE_BYTES + 1)
+        if candidate.by_flag:  # may be a pipe that the shell made, `<(…)`, or endless
+            with file.open("rb") as opened:
+                data = opened.read(MAX_SECRET_FILE_BYTES + 1)
+        else:
+            data = read_regular(file)
+    except ConfigError as failure:
+        problem = f"{candidate.source}: {failure.problem}"
+        raise ConfigError(problem, remedy=failure.remedy) from None
     except OSError as failure:
         raise error(
             f"{candidate.source}: cannot read {file}: {failure.strerror or failure}",

@@ -12,8 +12,8 @@ from typing import Any, TypeAlias, TypeVar
 
 from attrs import define, field, frozen
 
-from stores import audit, pairing
-from stores.errors import StoreError, UserFacingError
+from stores import audit, ending, pairing
+from stores.errors import StoreError, UnknownRequestError, UserFacingError
 from stores.files import ensure_private_dir, locked, read_file, replace_file
 from stores.keys import decode_public_key, device_id_of
 from stores.record_file import RecordFile, StoreProblem
@@ -182,10 +182,38 @@ class DeviceStore:
                 book = pairing.seen(swept.book, rules, contacts=contacts).book
                 book, trail, results = _all_made(book, rules, transitions)
                 self._write(book, (*swept.audit, *trail), now_ms=now_ms)
+                results = self._explained(results, book, swept.result, now_ms=now_ms)
             except BaseException:
                 self._keep_contacts(contacts)
                 raise
             return results
+
+    def _explained(
+        self,
+        results: list[Any],
+        book: DeviceBook,
+        swept: Sequence[PendingRequest],
+        *,
+        now_ms: int,
+    ) -> list[Any]:
+        """Return the results; of ids that are pending no more, what the trail says became of them."""
+        if not any(isinstance(result, UnknownRequestError) for result in results):
+            return results
+        lines = ending.tail_of(self.audit_trail)
+        unlogged = ending.lines_of(self._unlogged.splitlines())
+        return [
+            ending.explained(
+                result,
+                book,
+                [*lines, *unlogged],
+                swept=swept,
+                now_ms=now_ms,
+                ttl_ms=self.limits.ttl_ms,
+            )
+            if isinstance(result, UnknownRequestError)
+            else result
+            for result in results
+        ]
 
     def _take_contacts(self) -> dict[tuple[str, str], int]:
         with self._contacts_mutex:

@@ -62,7 +62,22 @@ class TransitionError(UserFacingError):
 
 
 class UnknownRequestError(TransitionError):
-    """No pending request answers to the id given."""
+    """No pending request answers to the id given.
+
+    Args:
+        reference: That id, unless what is wrong is known already.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        remedy: str | None = None,
+        wire_message: str,
+        reference: str | None = None,
+    ) -> None:
+        super().__init__(problem, remedy=remedy, wire_message=wire_message)
+        self.reference = reference
 
 
 class UnknownDeviceError(TransitionError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shlex
 import stat as stat_bits
 from collections.abc import Iterator
 from itertools import takewhile
@@ -14,6 +15,7 @@ from typing import Any
 from attrs import frozen
 
 from stores.errors import CorruptStoreError, LockTimeoutError, StoreError
+from stores.plain_file import who_may
 
 FILE_MODE = 0o600
 DIR_MODE = 0o700
@@ -146,12 +148,12 @@ def parse_object(path: Path, data: bytes) -> dict[str, Any]:
         value = orjson.loads(data)
     except orjson.JSONDecodeError as error:
         raise CorruptStoreError(
-            f"{path} is not valid JSON ({error})", remedy=_keep_aside_remedy(path)
+            f"{path} is not valid JSON ({error})", remedy=_give_up_remedy(path)
         ) from error
     if not isinstance(value, dict):
         raise CorruptStoreError(
             f"{path} holds a JSON {type(value).__name__} where an object belongs",
-            remedy=_keep_aside_remedy(path),
+            remedy=_give_up_remedy(path),
         )
     return value
 
@@ -356,8 +358,13 @@ def _words_of(command_line: bytes) -> str:
     return "".join(c if c.isprintable() else "?" for c in shown)[:80]
 
 
-def _keep_aside_remedy(path: Path) -> str:
-    return f"repair it, or move it away with `mv {path} {path}.broken`"
+def _give_up_remedy(path: Path) -> str:
+    return f"repair it, or give up what it holds: {give_up_command(path)}"
+
+
+def give_up_command(path: Path) -> str:
+    """Return how to move a damaged file away, for where nothing is known that could replace it."""
+    return f"`mv {shlex.quote(str(path))} {shlex.quote(f'{path}.broken')}`"
 
 
 def _is_link(path: Path) -> StoreError:
@@ -370,6 +377,9 @@ def _is_link(path: Path) -> StoreError:
 def _unusable(path: Path, error: OSError, *, verb: str = "read") -> StoreError:
     if error.errno == errno.ELOOP:  # O_NOFOLLOW met a symbolic link
         return _is_link(path)
+    if error.errno == errno.EACCES and os.geteuid() != 0:
+        clause, remedy = who_may(path)
+        return StoreError(f"cannot {verb} {path}: {error.strerror} ({clause})", remedy=remedy)
     return StoreError(
         f"cannot {verb} {path}: {error.strerror or error}",
         remedy=f"check who owns it and what it allows: `ls -ld {path.parent} {path}`",

@@ -48,13 +48,14 @@ def find_pending(book: DeviceBook, reference: str) -> PendingRequest:
         ids = ", ".join(item.request_id for item in found)
         raise UnknownRequestError(
             f"that device has {len(found)} pending requests ({ids})",
-            remedy="name one of them: `openclaw devices approve <request id>`",
+            remedy="name one of them: `openclaw devices approve ID`",
             wire_message="unknown requestId",
         )
     raise UnknownRequestError(
         f"no pending request has the id {reference.strip()!r}",
         remedy="it may have expired or changed: let the device try again, then see `openclaw devices list`",
         wire_message="unknown requestId",
+        reference=reference,
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from attrs import frozen
 
 from stores.errors import ConfigError, UsageError
+from stores.plain_file import is_there
 
 DEFAULT_PORT = 18789
 #: The profile ``dev`` keeps out of the way of a gateway that runs beside it.
@@ -100,17 +101,24 @@ def resolve_paths(
     named = env.get("OPENCLAW_CONFIG_PATH", "").strip()
     if named:
         return Paths(state_dir, _absolute(named, base), "env OPENCLAW_CONFIG_PATH", name)
-    return Paths(state_dir, config_in_force(state_dir)[0], FOUND_IN_STATE_DIR, name)
+    try:
+        found = config_in_force(state_dir)[0]
+    except ConfigError:  # for whoever reads in it to tell: these are names only
+        found = state_dir / JSON_NAME
+    return Paths(state_dir, found, FOUND_IN_STATE_DIR, name)
 
 
 def config_in_force(state_dir: Path) -> tuple[Path, Path | None]:
     """Return the configuration file of a state directory, and the one it makes ignored.
 
     The first need not exist: it is then where a new one belongs.
+
+    Raises:
+        ConfigError: this user may not look into the directory.
     """
     toml, json = state_dir / TOML_NAME, state_dir / JSON_NAME
-    if toml.exists():
-        return toml, json if json.exists() else None
+    if is_there(toml, of=state_dir):
+        return toml, json if is_there(json, of=state_dir) else None
     return json, None
 
 
@@ -121,7 +129,7 @@ def refuse_foreign_state(paths: Paths) -> None:
         ConfigError: it holds ``state/openclaw.sqlite``; two owners would undo each other's work.
     """
     database = paths.state_dir / "state" / "openclaw.sqlite"
-    if database.exists():
+    if is_there(database, of=paths.state_dir):
         raise ConfigError(
             f"{paths.state_dir} belongs to another program (it holds {database})",
             remedy="give this gateway its own with `openclaw --profile NAME gateway run`",

@@ -7,6 +7,7 @@ empty: what was known keeps working, what is broken is kept aside and reported.
 from __future__ import annotations
 
 import contextlib
+import shlex
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,7 +17,16 @@ from attrs import define, field, frozen
 
 from stores import codec, entries
 from stores.errors import CorruptStoreError, StoreError
-from stores.files import Staged, Stamp, read_file, replace_file, stage_file, stamp, sweep_staged
+from stores.files import (
+    Staged,
+    Stamp,
+    give_up_command,
+    read_file,
+    replace_file,
+    stage_file,
+    stamp,
+    sweep_staged,
+)
 
 T = TypeVar("T")
 
@@ -151,16 +161,45 @@ class RecordFile(Generic[T]):
 
     def _fall_back(self, error: CorruptStoreError) -> None:
         """Go on with what was known, else with the spare copy, else with nothing and no writes."""
-        if not self.records and self.precious:
-            found = read_file(self.spare)
-            if found is not None:
-                with contextlib.suppress(CorruptStoreError):
-                    self._take(self._parse(self.spare, found[0]), self._stamp)
+        spare = self._spare_entries() if self.precious else None
+        if not self.records and spare is not None:
+            self._take(spare, self._stamp)
         self._unreadable = True
         kept = f"{len(self.records)} known entries keep working"
         self.problems = (
-            StoreProblem(str(self.path), "$", f"{error.problem}; {kept}", error.remedy or ""),
+            StoreProblem(str(self.path), "$", f"{error.problem}; {kept}", self._way_out(spare)),
         )
+
+    def _spare_entries(self) -> dict[str, _Entry[T]] | None:
+        """Return what the spare copy holds, None if there is none that can be read."""
+        try:
+            found = read_file(self.spare)
+            return None if found is None else self._parse(self.spare, found[0])
+        except StoreError:  # of the damage of two files the first is the one to tell
+            return None
+
+    def _way_out(self, spare: dict[str, _Entry[T]] | None) -> str:
+        """Return what to do about a damaged file: nothing that would lose what is still known.
+
+        A file that is moved away is one that was reset, so `mv` is named only where all is lost.
+        """
+        if not self._can_replace:
+            return f"repair it, or give up what it holds: {give_up_command(self.path)}"
+        safe = (
+            "nothing is lost: the next write puts it right and keeps the damaged text beside it"
+            if self.records
+            else "nothing that cannot be asked for again is lost: the next write begins it anew"
+        )
+        if spare is None or {key: item.record for key, item in spare.items()} != {
+            key: item.record for key, item in self._entries.items()
+        }:
+            return safe
+        names = shlex.join(["cp", "-p", str(self.spare), str(self.path)])
+        return f"{safe}; to do it now, `{names}`"
+
+    @property
+    def _can_replace(self) -> bool:
+        return bool(self.records) or not self.precious
 
     def write(self, records: Mapping[str, T]) -> None:
         """Replace the file by ``records`` and the broken entries it held; see `stage`."""
@@ -178,10 +217,10 @@ class RecordFile(Generic[T]):
             StoreError: it cannot be written; the old file is untouched.
         """
         if self._unreadable:
-            if self.precious and not self.records:
+            if not self._can_replace:
                 raise CorruptStoreError(
                     f"{self.path} is broken and nothing is known that could replace it",
-                    remedy=f"repair it, or give it up with `mv {self.path} {self.path}.broken`",
+                    remedy=f"repair it, or give it up with {give_up_command(self.path)}",
                 )
             self._keep_aside()
         sweep_staged(self.path)
@@ -196,6 +235,7 @@ class RecordFile(Generic[T]):
             StoreError: it could not be put in place; the next look tells what is there.
         """
         self._settled = False  # whatever happens, look again
+        unsure = self._unreadable or self._stamp is None
         self._stamp = ready.staged.commit()
         self._digest, self.records, self._entries = hash(ready.data), ready.records, ready.entries
         if self._unreadable:
@@ -203,15 +243,18 @@ class RecordFile(Generic[T]):
         if self.precious:
             # The change is made: a spare that is one version old is no reason to say it failed.
             with contextlib.suppress(StoreError):
+                if unsure:
+                    self._keep_spare(ready)
                 replace_file(self.spare, ready.data, durable=False)
 
+    def _keep_spare(self, ready: StagedRecords[T]) -> None:
+        """Keep the last good copy once more, if what comes after a damage or a loss holds less."""
+        held = self._spare_entries()
+        if held is None or not held.keys() <= ready.entries.keys():
+            _copy_beside(self.spare, "")
+
     def _keep_aside(self) -> None:
-        found = read_file(self.path)
-        if found is not None:
-            data, present = found
-            # Named for the time of the damage, so that trying again makes no second copy.
-            at_ms = present.mtime_ns // 1_000_000
-            replace_file(self.path.with_name(f"{self.path.name}.corrupt-{at_ms}"), data)
+        _copy_beside(self.path, "corrupt-")
 
     def _encoded(self, records: Mapping[str, T]) -> dict[str, _Entry[T]]:
         """Return the file's new entries; a record that did not change is not encoded again."""
@@ -225,3 +268,12 @@ class RecordFile(Generic[T]):
             if item.record is None:
                 encoded.setdefault(key, item)
         return encoded
+
+
+def _copy_beside(path: Path, sign: str) -> None:
+    found = read_file(path)
+    if found is not None:
+        data, present = found
+        # Named for the time of its last change, so that trying again makes no second copy.
+        at_ms = present.mtime_ns // 1_000_000
+        replace_file(path.with_name(f"{path.name}.{sign}{at_ms}"), data)

@@ -151,7 +151,8 @@ def _configured_target(
         if gateway.remote.url is None:
             raise ConfigError(
                 f"gateway.mode is remote, but gateway.remote.url is not set in {loaded.path}",
-                remedy="set `gateway.remote.url`",
+                remedy="name it with `openclaw config set gateway.remote.url URL`, or use the gateway "
+                "of this machine with `openclaw config set gateway.mode local`",
             )
         target = _target(gateway.remote.url, source, Trust.REMOTE)
         return evolve(target, tls_fingerprint=gateway.remote.tls_fingerprint)

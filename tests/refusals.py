@@ -26,7 +26,7 @@ def told(wanted: Facts, *, words: CommandWords = PLAIN, request_id: str = CODE) 
     """Return the refusal that follows from the facts."""
     match decide_access(wanted):
         case Refuse() as refusal:
-            return explain(refusal, wanted)
+            return explain(refusal, wanted, words=words)
         case RequirePairing() as pairing:
             return explain_pairing(pairing, wanted, request_id=request_id, words=words)
         case Admit():

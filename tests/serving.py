@@ -13,9 +13,10 @@ from attrs import define
 from gateway.app import run_gateway, services_of
 from gateway.binding import open_sockets
 from gateway.door import Door
-from gateway.main import Start, build
+from gateway.main import build
 from gateway.options import RunOptions
 from gateway.runtime import Runtime
+from gateway.starting import Start
 from stores.config.load import load_config
 from stores.config.model import Bind
 from stores.credentials import resolve_gateway_auth
@@ -75,7 +76,7 @@ async def open_gateway(
     start = Start(RunOptions(), environment, paths, loaded, auth, Bind.LOOPBACK, sockets, port)
     door, reloader = build(start)
     listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(one)) for one in sockets]
-    stop, ready = trio.Event(), trio.Event()
+    stop, ready = door.runtime.stop, trio.Event()
     async with trio.open_nursery() as nursery:
 
         async def life() -> None:

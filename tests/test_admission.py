@@ -7,8 +7,9 @@ from functools import partial
 from typing import Any
 
 import pytest
+from attrs import evolve
 
-from gateway.admission import request_pairing
+from gateway.admission import MAX_DISPLAY_NAME, request_pairing, wish_of
 from gateway.door import begin_visit
 from gateway.policy.access import PairingReason, RequirePairing
 from stores import pairing
@@ -351,3 +352,11 @@ def approve(gateway: Serving, request_id: str) -> None:
     """Approve as the command line does when it speaks to the files."""
     transition = partial(pairing.approve, reference=request_id, caller=Caller("cli", uid=0))
     gateway.store.apply([transition], now_ms=now_ms())
+
+
+def test_a_name_without_end_is_kept_short():
+    facts = remote_facts()
+    client = evolve(facts.params.client, display_name="n" * 40_000)
+    wish = wish_of(evolve(facts, params=evolve(facts.params, client=client)))
+
+    assert wish.display_name == "n" * MAX_DISPLAY_NAME

@@ -156,15 +156,34 @@ def test_a_command_without_an_id_lists_and_never_guesses(machine: Machine, verb:
     assert item.request_id in machine.store.read().pending
 
 
-def test_latest_only_shows_the_newest(machine: Machine):
-    machine.knock("older", ago_ms=1_000)
-    newest = machine.knock("newer")
+@pytest.mark.parametrize("words", [("approve", "--latest"), ("approve",), ("reject",), ("list",)])
+def test_of_several_requests_none_is_named_as_the_thing_to_type(
+    machine: Machine, words: tuple[str, ...]
+):
+    items = [machine.knock("older", ago_ms=1_000), machine.knock("newer")]
 
-    ran = machine.run("devices", "approve", "--latest", "--offline")
+    ran = machine.run("devices", *words, "--offline")
+    as_json = machine.run("devices", *words, "--offline", "--json")
 
-    assert ran.code == 1
-    assert f"openclaw devices approve {newest.request_id}" in ran.err
+    said = ran.out + ran.err
+    verb = "reject" if words == ("reject",) else "approve"
+    assert f"openclaw devices {verb} CODE (the code that the device shows)" in said
+    for item in items:
+        assert f"{verb} {item.request_id}" not in said
+    if words != ("list",):
+        remedy = as_json.json["error"]["remedy"]
+        assert remedy["command"] == f"openclaw devices {verb} CODE"
+        assert remedy["sentence"].endswith("(the code that the device shows)")
     assert machine.store.read().paired == {}
+
+
+@pytest.mark.parametrize("verb", ["approve", "reject"])
+@pytest.mark.parametrize("request_id", ["", "  "])
+def test_an_empty_id_is_a_mistake_of_the_words(machine: Machine, verb: str, request_id: str):
+    ran = machine.run("devices", verb, request_id, "--offline")
+
+    assert ran.code == 2
+    assert "REQUEST is empty" in ran.err
 
 
 def test_without_an_id_json_holds_what_waits(machine: Machine):
@@ -199,7 +218,20 @@ def test_an_expired_id_is_told_from_one_that_never_was(machine: Machine):
     ran = machine.run("devices", "approve", item.request_id, "--offline")
 
     assert ran.code == 1
-    assert f"{item.request_id} expired 2 min ago" in ran.err
+    assert f"request {item.request_id} expired 2 min ago, at " in ran.err
+
+
+def test_an_id_that_was_decided_is_told_with_how(machine: Machine):
+    first, second = machine.knock("one"), machine.knock("two")
+    machine.run("devices", "approve", first.request_id, "--offline")
+    machine.run("devices", "reject", second.request_id, "--offline")
+
+    approved = machine.run("devices", "approve", first.request_id.lower(), "--offline")
+    rejected = machine.run("devices", "approve", second.request_id, "--offline")
+
+    assert (approved.code, rejected.code) == (1, 1)
+    assert f"request {first.request_id} was approved 0 s ago" in approved.err
+    assert f"request {second.request_id} was rejected 0 s ago" in rejected.err
 
 
 def test_the_life_of_requests_is_the_configured_one(machine: Machine):

@@ -121,7 +121,7 @@ def test_every_end_has_its_exit_code_and_no_traceback(
     code: int,
     said: str,
 ):
-    monkeypatch.setattr("cli.main._forget_stdout", lambda: None)  # it is the test runner's too
+    monkeypatch.setattr("cli.main._forget", lambda _: None)  # it is the test runner's too
     fails_with(raised, monkeypatch)
 
     ended, out, err = run(["failing"], capsys)
@@ -247,3 +247,48 @@ def fails_with(raised: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("cli.health.failing", failing, raising=False)
     monkeypatch.setitem(root.table, "failing", ("cli.health:failing", ""))
+
+
+@pytest.mark.parametrize(
+    "words", [("--version",), ("--help",), ("devices", "list", "--offline", "--json")]
+)
+@pytest.mark.parametrize(
+    ("where", "why"),
+    [
+        pytest.param(">/dev/full", "No space left on device", id="full"),
+        pytest.param(">&-", "standard output is closed", id="closed"),
+        pytest.param(">/dev/full 2>/dev/full", "", id="both-full"),
+        pytest.param(">&- 2>&-", "", id="both-closed"),
+    ],
+)  # fmt: skip
+def test_a_result_that_cannot_be_written_is_a_failure_and_no_traceback(
+    tmp_path: Path, words: tuple[str, ...], where: str, why: str
+):
+    program = f'exec "$0" -c "from cli.main import main; main()" "$@" {where}'
+    ran = subprocess.run(
+        ["/bin/sh", "-c", program, sys.executable, *words],
+        cwd=ROOT,
+        env=os.environ | {"OPENCLAW_STATE_DIR": str(tmp_path / "state")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert "Traceback" not in ran.stderr
+    if words == ("--help",) and where.startswith(">&-"):
+        return  # click prints it, and leaves it at that
+    assert ran.returncode == 1
+    if why:
+        assert f"cannot write the result: {why}" in ran.stderr
+        assert "mistake in openclaw" not in ran.stderr
+
+
+def test_a_failing_file_is_no_failing_output(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    fails_with(OSError(28, "No space left on device"), monkeypatch)
+
+    ended, _, err = run(["failing"], capsys)
+
+    assert ended == 1
+    assert "a mistake in openclaw itself: OSError" in err

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.output import Colour, in_words, json_text, printable, table
+from cli.output import Colour, json_text, printable, table
+from stores.timespan import in_words
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=60)
 

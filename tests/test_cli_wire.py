@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import threading
 import time
@@ -328,6 +329,34 @@ def test_an_ipv6_address_is_dialled_without_its_brackets():
         call(target, Presented(), IDENTITY, "health", timeout_s=5)
 
     assert caught.value.how is Failure.REFUSED
+
+
+def json_error(message: str) -> bytes:
+    body = json.dumps({"error": {"type": "not_found", "message": message}}).encode()
+    return b"HTTP/1.1 403 Forbidden\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+
+
+def test_the_words_of_a_gateway_are_told_whole():
+    message = "the host is not known here; " * 12 + "run \x1b`openclaw config set x y`"
+
+    with listening(says(json_error(message))) as port:
+        error = unreachable(port)
+
+    assert error.problem.endswith("was answered with HTTP 403")
+    assert error.remedy == message.replace("\x1b", "?")
+
+
+@pytest.mark.parametrize(
+    "body", [b"[]", b'{"error": "no"}', b'{"error": {"type": 1, "message": "x"}}', b"[" * 9999]
+)
+def test_json_of_something_else_is_an_excerpt(body: bytes):
+    answer = b"HTTP/1.1 403 Forbidden\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+
+    with listening(says(answer)) as port:
+        error = unreachable(port)
+
+    assert error.remedy is None
+    assert f"HTTP 403: {body[:20].decode()}" in error.problem
 
 
 def unreachable(

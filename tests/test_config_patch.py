@@ -109,3 +109,34 @@ def test_a_patch_does_not_shadow_an_included_key(tmp_path):
         merge(
             written(tmp_path, '{gateway: {$include: "gw.json"}}'), {"gateway": {"port": 2}}, env={}
         )
+
+
+def test_arrays_of_objects_with_ids_merge_by_them(tmp_path):
+    paths = written(tmp_path, '{agents: {list: [{id: "a", x: 1, y: {z: 1}}, {id: "b", x: 2}]}}')
+    patch = {"agents": {"list": [{"id": "a", "x": None, "y": {"w": 2}}, {"id": "c"}]}}
+
+    merged = merge(paths, patch, env={}).loaded.document["agents"]["list"]
+    replaced = merge(paths, patch, env={}, replace=["agents.list"]).loaded.document["agents"]
+
+    assert merged == [{"id": "a", "y": {"z": 1, "w": 2}}, {"id": "b", "x": 2}, {"id": "c"}]
+    assert [item["id"] for item in replaced["list"]] == ["a", "c"]
+
+
+def test_whoever_judges_a_change_may_refuse_it(tmp_path):
+    paths = written(tmp_path)
+
+    def refuse(loaded):
+        raise ConfigError(f"port {loaded.config.gateway.port}")
+
+    with pytest.raises(ConfigError, match="port 2"):
+        merge(paths, {"gateway": {"port": 2}}, env={}, judge=refuse)
+
+    assert (tmp_path / "openclaw.json").read_text() == TEXT
+
+
+def test_a_whole_text_repairs_a_broken_file(tmp_path):
+    paths = written(tmp_path, "{gateway: ")
+
+    replace_all(paths, "{gateway: {port: 2}}", env={})
+
+    assert (tmp_path / "openclaw.json").read_text() == "{gateway: {port: 2}}"

@@ -1,5 +1,6 @@
 """The one resolver: same order on both sides, every source named, nothing sent elsewhere."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -253,3 +254,11 @@ def test_a_file_that_is_missing_is_refused_by_the_side_that_named_it(tmp_path):
         resolve_gateway_auth(loaded, {})
     with pytest.raises(UsageError, match="--token-file /nowhere/t: cannot read"):
         resolve_gateway_auth(config(), {}, AuthFlags(token_file=Path("/nowhere/t")))
+
+
+def test_a_pipe_that_the_configuration_names_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "t")
+    loaded = config(f'{{gateway: {{auth: {{tokenFile: "{tmp_path}/t"}}}}}}')
+
+    with pytest.raises(ConfigError, match=r"gateway.auth.tokenFile in .*: it is a pipe"):
+        resolve_gateway_auth(loaded, {})

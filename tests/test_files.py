@@ -156,7 +156,7 @@ def test_what_is_not_json_is_corrupt_and_named_with_a_way_out(tmp_path, text):
     with pytest.raises(CorruptStoreError, match="is not valid JSON") as caught:
         parse_object(path, text.encode())
 
-    assert f"mv {path} {path}.broken" in str(caught.value.remedy)
+    assert f"give up what it holds: `mv {path} {path}.broken`" in str(caught.value.remedy)
 
 
 @pytest.mark.parametrize("text", ["[]", "null", '"x"', "1"])

@@ -37,9 +37,8 @@ class Log:
             "console_level": "debug",
             "max_file_bytes": 1 << 20,
         }
-        self.close = open_log(
-            self.directory, self.redactor, stream=self.stream, **(wanted | options)
-        )
+        self.log = open_log(self.directory, self.redactor, stream=self.stream, **(wanted | options))
+        self.close = self.log.close
 
     def human(self) -> str:
         self.close()
@@ -202,6 +201,19 @@ def test_the_file_is_private_and_moves_aside_when_full(opened: Opened):
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
     assert stat.S_IMODE(log.directory.stat().st_mode) == 0o700
     assert '"line 9"' in today.read_text()
+
+
+def test_levels_change_while_the_log_is_open(opened: Opened):
+    log = opened(level="info", console_level="info")
+    logger.debug("unheard")
+    log.log.adjust(level="debug", console_level="warn", max_file_bytes=1 << 20)
+    logger.debug("in the file")
+    logger.warning("everywhere")
+
+    human = log.human()
+    assert [record["message"] for record in log.records()] == ["in the file", "everywhere"]
+    assert "everywhere" in human
+    assert "in the file" not in human
 
 
 def test_a_closed_terminal_does_not_stop_the_file(opened: Opened):

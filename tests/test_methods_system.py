@@ -38,7 +38,8 @@ async def test_only_an_admin_reads_where_files_are(tmp_path, scopes):
         health, status = await wire.result("health"), await wire.result("status")
 
         told = PROBLEM if scopes == (ADMIN,) else "see the gateway's log"
-        assert [problem["problem"] for problem in health["problems"]] == [told]
+        (problem,) = health["problems"]
+        assert problem["problem"].removeprefix("config on disk invalid: ") == told
         assert status["gateway"]["configProblem"] == told
         assert ("/secret" in str(health)) is (scopes == (ADMIN,))
 
@@ -75,6 +76,7 @@ async def test_status_counts_what_the_gateway_holds(tmp_path):
             "pendingRequests": 0,
             "restartRequired": [],
             "configProblem": None,
+            "configPath": str(gateway.state_dir / "openclaw.json"),
         }
         assert status["sessions"]["byAgent"] == []
         assert status["heartbeat"] == {"defaultAgentId": "main", "agents": []}

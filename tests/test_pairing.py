@@ -279,4 +279,4 @@ def test_a_device_with_several_requests_is_not_guessed_about():
     with pytest.raises(UnknownRequestError, match=r"2 pending requests \(a, b\)") as caught:
         pairing.find_pending(book, ID)
 
-    assert caught.value.remedy == "name one of them: `openclaw devices approve <request id>`"
+    assert caught.value.remedy == "name one of them: `openclaw devices approve ID`"

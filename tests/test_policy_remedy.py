@@ -304,6 +304,7 @@ def test_every_command_that_is_named_exists():
         texts = [refused.error.message, refused.sentence, str(details.get("remediationHint"))]
         for text in (*texts, *CREDENTIAL_SENTENCES.values()):
             named |= set(re.findall(r"openclaw devices(?: [a-z]+)*(?: [A-Z0-9-]{9})?", text))
+            named |= set(re.findall(r"`(openclaw [^`]+)`", text))
 
     lines = [line.rpartition("openclaw ")[2] for line in named if line]
 
@@ -312,10 +313,32 @@ def test_every_command_that_is_named_exists():
     assert all(shlex.split(line) for line in lines)
 
 
+@pytest.mark.parametrize(
+    ("origin", "page"),
+    [
+        pytest.param("https://Gw.Example:8443", "https://gw.example:8443", id="named"),
+        pytest.param("http://[2001:DB8::1]:80", "http://[2001:db8::1]:80", id="ipv6"),
+        pytest.param("null", None, id="null"),
+        pytest.param("https://a.example'; rm -rf ~; '", None, id="shell"),
+        pytest.param("https://a.example`id`", None, id="backticks"),
+        pytest.param("https://$(id).example", None, id="substitution"),
+        pytest.param(None, None, id="missing"),
+    ],
+)
+def test_only_an_origin_that_is_one_gets_into_a_command(origin, page):
+    wanted = remote_facts(client_id="openclaw-control-ui", origin=origin)
+
+    refused = explain(Refuse(Refusal.ORIGIN), wanted, words=DOCKER)
+
+    remedy = details_of(refused)["remedy"]
+    command = f"config set gateway.controlUi.allowedOrigins '[\"{page}\"]'"
+    assert remedy.get("command") == (f"openclaw {command}" if page else None)
+    assert remedy["where"] == "gateway-host"
+    assert refused.command == (f"{DOCKER.local} {command}" if page else None)
+
+
 def test_no_sentence_names_a_command_of_later_versions():
     later = (
-        "config set",
-        "config get",
         "dashboard",
         "doctor",
         "unblock",

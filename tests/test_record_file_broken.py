@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+
 import pytest
 
 from stores.errors import CorruptStoreError, StoreError
@@ -30,7 +33,9 @@ def test_what_was_known_keeps_working_when_the_file_breaks(tmp_path, data):
     (problem,) = file.problems
     assert problem.path == "$"
     assert problem.problem.endswith("; 1 known entries keep working")
-    assert "mv " in problem.remedy
+    assert problem.remedy.startswith("nothing is lost")
+    assert "`cp -p " in problem.remedy
+    assert "mv " not in problem.remedy
 
 
 @pytest.mark.parametrize("data", CORRUPT)
@@ -157,3 +162,90 @@ def test_a_file_that_cannot_be_read_is_an_error_and_what_was_known_stays(tmp_pat
         file.look()
 
     assert file.records == {"a": A_DESK}
+
+
+@pytest.mark.parametrize("fresh", [False, True], ids=["running", "started-after"])
+@pytest.mark.parametrize("data", CORRUPT)
+def test_a_remedy_followed_to_the_letter_loses_nothing(tmp_path, data, fresh):
+    folder = tmp_path / "a folder"
+    folder.mkdir()
+    file = a_file(folder)
+    file.write({"a": A_DESK})
+    put(folder, data)
+    file = a_file(folder) if fresh else file
+    file.look()
+
+    for command in re.findall("`([^`]+)`", file.problems[0].remedy):
+        subprocess.run(command, shell=True, check=True)
+    file.look()
+
+    assert (file.records, file.problems) == ({"a": A_DESK}, ())
+    file.write({**file.records, "b": A_DESK})
+    assert set(on_disk(folder)) == {"a", "b"}
+
+
+def test_a_spare_that_is_behind_is_not_named(tmp_path):
+    file = a_file(tmp_path)
+    file.write({"a": A_DESK})
+    spare = file.spare.read_bytes()
+    file.write({"a": A_DESK, "b": A_DESK})
+    file.spare.write_bytes(spare)
+    put(tmp_path, b"[]")
+
+    file.look()
+
+    assert set(file.records) == {"a", "b"}
+    assert "cp " not in file.problems[0].remedy
+
+
+def test_what_can_be_asked_for_again_needs_no_remedy(tmp_path):
+    put(tmp_path, b"[]")
+    file = a_file(tmp_path, precious=False)
+
+    file.look()
+
+    assert "the next write begins it anew" in file.problems[0].remedy
+
+
+@pytest.mark.parametrize("fresh", [False, True], ids=["running", "started-after"])
+def test_the_spare_of_a_file_that_vanished_is_kept_once_more(tmp_path, fresh):
+    file = a_file(tmp_path)
+    file.write({"a": A_DESK})
+    at_ms = file.spare.stat().st_mtime_ns // 1_000_000
+    before = file.spare.read_bytes()
+    file.path.unlink()
+    file = a_file(tmp_path) if fresh else file
+    file.look()
+
+    file.write({"b": A_DESK})
+    file.write({"c": A_DESK})
+
+    kept = tmp_path / f"notes.json.bak.{at_ms}"
+    assert list(tmp_path.glob("notes.json.bak.*")) == [kept]
+    assert kept.read_bytes() == before
+    assert kept.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_spare_that_rescued_is_kept_when_the_first_write_holds_less(tmp_path):
+    file = a_file(tmp_path)
+    file.write({"a": A_DESK, "b": A_DESK})
+    before = file.spare.read_bytes()
+    put(tmp_path, b"[]")
+    file = a_file(tmp_path)
+    file.look()
+
+    file.write({"b": A_DESK})
+
+    (kept,) = tmp_path.glob("notes.json.bak.*")
+    assert kept.read_bytes() == before
+
+
+def test_a_spare_is_not_kept_twice_when_nothing_is_lost(tmp_path):
+    a_file(tmp_path).write({"a": A_DESK})
+    put(tmp_path, b"[]")
+    file = a_file(tmp_path)
+    file.look()
+
+    file.write({**file.records, "b": A_DESK})
+
+    assert list(tmp_path.glob("notes.json.bak.*")) == []

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import trio
-from attrs import evolve
 
 from gateway.policy.credentials import AuthMode, SharedSecrets
-from gateway.reload import changed_keys
-from stores.config.model import Config, GatewayConfig
+from gateway.reload import Reloader
+from stores.config.history import last_known_good
+from stores.config.load import LoadedConfig
 from tests.serving import TOKEN, Serving, open_gateway, write_config
 from tests.wire import key_of, open_wire
 
@@ -78,13 +79,13 @@ async def test_a_token_file_is_watched_too(tmp_path: Path):
     [
         pytest.param("{\n  gateway: }", "openclaw.json:2", id="syntax"),
         pytest.param('{gateway: {mode: "local", prot: 1}}', "gateway.prot", id="unknown-key"),
-        pytest.param("{}", "says nothing about the gateway", id="emptied"),
+        pytest.param("{}", "says nothing any more", id="emptied"),
         pytest.param("", "openclaw.json", id="zero-bytes"),
         pytest.param(None, "is gone", id="removed"),
         pytest.param(
             '{gateway: {mode: "local", auth: {token: "${MISSING}"}}}', "MISSING", id="no-variable"
         ),
-        pytest.param('{gateway: {mode: "local"}}', "holds no token", id="secret-lost"),
+        pytest.param('{gateway: {mode: "local"}}', "auth.token is gone", id="secret-lost"),
     ],
 )
 async def test_an_unusable_file_changes_nothing_but_one_log_line(
@@ -92,7 +93,7 @@ async def test_an_unusable_file_changes_nothing_but_one_log_line(
 ):
     caplog.set_level(logging.INFO, logger="gateway")
     # Losing the file must be noticed where the secret does not hang on it, too.
-    known = {} if named == "holds no token" else {"OPENCLAW_GATEWAY_TOKEN": TOKEN}
+    known = {} if named == "auth.token is gone" else {"OPENCLAW_GATEWAY_TOKEN": TOKEN}
     async with (
         open_gateway(tmp_path / "s", env=known) as gateway,
         open_wire(gateway.port) as wire,
@@ -109,7 +110,9 @@ async def test_an_unusable_file_changes_nothing_but_one_log_line(
         await trio.sleep(1.5)
 
         (line,) = config_lines(caplog)
-        assert "config reload skipped (invalid config)" in line
+        accident = "gone" in named or "says nothing" in named
+        why = "looks like an accident" if accident else "invalid config"
+        assert f"config reload skipped ({why})" in line
         assert named in line
         assert named in str(gateway.runtime.config_problem)
         assert gateway.runtime.settings is before
@@ -182,7 +185,138 @@ async def test_a_file_that_is_still_being_written_is_waited_for(tmp_path: Path):
         assert gateway.runtime.config_problem is None
 
 
-def test_changed_keys_are_named_as_in_the_file():
-    new = Config(gateway=evolve(GatewayConfig(), port=1, trusted_proxies=()))
+async def test_a_storm_of_saves_costs_a_few_loads_and_ends_on_the_last(tmp_path: Path):
+    async with open_gateway(tmp_path / "s") as gateway:
+        loads = count_loads(gateway)
+        for number in range(200):
+            write_config(gateway.state_dir, {"pairing": {"maxPending": number + 1}})
+            await trio.sleep(0.01)
 
-    assert dict(changed_keys(Config(), new)) == {"gateway.port": "restart"}
+        await wait_for(lambda: gateway.runtime.store.limits.max_pending == 200)
+
+        assert len(loads) < 6
+
+
+async def test_a_save_right_after_a_load_is_not_missed(tmp_path: Path):
+    async with open_gateway(tmp_path / "s") as gateway:
+        for number in (5, 6, 7):
+            write_config(gateway.state_dir, {"pairing": {"maxPending": number}})
+            await wait_for(lambda n=number: gateway.runtime.store.limits.max_pending == n)  # type: ignore[misc]  # bound now
+
+
+def count_loads(gateway: Serving) -> list[float]:
+    """Note the time of every load from now on."""
+    reloader = gateway.runtime.reloader
+    assert isinstance(reloader, Reloader)
+    times: list[float] = []
+    load = reloader.load
+
+    def counted() -> LoadedConfig:
+        times.append(time.monotonic())
+        return load()
+
+    reloader.load = counted
+    return times
+
+
+async def test_what_the_gateway_runs_with_becomes_the_last_known_good(tmp_path: Path):
+    def good() -> str:
+        found = last_known_good(gateway.runtime.paths)
+        return found.read() if found is not None else ""
+
+    async with open_gateway(tmp_path / "s") as gateway:
+        file = gateway.state_dir / "openclaw.json"
+        await wait_for(lambda: good() == file.read_text())
+
+        write_config(gateway.state_dir, {"pairing": {"maxPending": 9}})
+        await wait_for(lambda: good() == file.read_text())
+        after = good()
+        file.write_text("{}")
+        await wait_for(lambda: gateway.runtime.config_problem)
+
+        assert '"maxPending": 9' in after == good()
+
+
+async def test_a_last_known_good_that_cannot_be_noted_is_told_and_no_more(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / "config-history").write_text("in the way")
+    async with open_gateway(tmp_path / "s") as gateway, open_wire(gateway.port) as wire:
+        assert (await wire.connect(token=TOKEN, scopes=READ))["ok"]
+        await wait_for(lambda: config_lines(caplog))
+
+    (line,) = config_lines(caplog)
+    assert line.startswith("the last-known-good configuration was not noted: ")
+
+
+@pytest.mark.parametrize(
+    ("section", "named"),
+    [
+        pytest.param({"bind": "lan", "auth": {"mode": "none"}}, "gateway.bind is lan", id="open"),
+        pytest.param(
+            {
+                "auth": {"mode": "trusted-proxy", "trustedProxy": {"userHeader": "x-user"}},
+                "trustedProxies": ["127.0.0.1"],
+            },
+            "trusted-proxy is not served",
+            id="unserved",
+        ),
+        pytest.param({"mode": "remote"}, "gateway.mode is remote", id="remote"),
+    ],
+)
+async def test_what_a_gateway_would_not_start_with_is_not_taken_in(
+    tmp_path: Path, section: dict[str, object], named: str
+):
+    env = {"OPENCLAW_GATEWAY_TOKEN": TOKEN}
+    async with open_gateway(tmp_path / "s", env=env) as gateway:
+        write_config(gateway.state_dir, section)
+
+        await wait_for(lambda: gateway.runtime.config_problem)
+
+        assert named in str(gateway.runtime.config_problem)
+        assert gateway.runtime.restart_required == ()
+
+
+async def test_a_toml_file_that_appears_is_found(tmp_path: Path):
+    async with open_gateway(tmp_path / "s") as gateway:
+        text = f'[gateway]\nmode = "local"\n[gateway.auth]\nmode = "token"\ntoken = "{TOKEN}"\n'
+        (gateway.state_dir / "openclaw.toml").write_text(text)
+
+        await wait_for(lambda: gateway.runtime.loaded.path.suffix == ".toml")
+
+        assert gateway.runtime.facts.config_path == str(gateway.state_dir / "openclaw.toml")
+
+
+async def test_an_included_file_that_was_broken_is_watched_too(tmp_path: Path):
+    async with open_gateway(tmp_path / "s") as gateway:
+        file = gateway.state_dir / "openclaw.json"
+        more = gateway.state_dir / "more.json5"
+        more.write_text("{pairing: }")
+        included = file.read_text().replace('"gateway": {', '"gateway": {"$include": "more.json5",')
+        file.write_text(included)
+        await wait_for(lambda: gateway.runtime.config_problem)
+        assert "more.json5:1" in str(gateway.runtime.config_problem)
+
+        more.write_text("{pairing: {maxPending: 9}}")
+
+        await wait_for(lambda: gateway.runtime.store.limits.max_pending == 9)
+
+
+async def test_what_was_missing_is_looked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setattr("gateway.reload.TRY_AGAIN_S", 0.7)
+    secret = tmp_path / "token"
+    async with open_gateway(tmp_path / "s") as gateway:
+        write_config(gateway.state_dir, {"auth": {"mode": "token", "tokenFile": str(secret)}})
+        await wait_for(lambda: gateway.runtime.config_problem)
+        await trio.sleep(1.5)
+        told = [line for line in config_lines(caplog) if "skipped" in line]
+
+        secret.write_text("the-token-of-the-file\n")
+        secret.chmod(0o600)
+
+        await wait_for(lambda: gateway.runtime.config_problem is None, within_s=2.5)
+        assert gateway.runtime.settings.secrets.secret == "the-token-of-the-file"
+        assert len(told) == 1

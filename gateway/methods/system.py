@@ -17,12 +17,18 @@ def health_of(runtime: Runtime) -> dict[str, Any]:
 
     ``ok`` is always true in the published schema; what is wrong is listed in ``problems``.
     """
-    problems = [
+    problems: list[dict[str, str | None]] = [
         {"where": f"{fault.file} {fault.path}", "problem": fault.problem, "remedy": fault.remedy}
         for fault in runtime.store.problems
     ]
     if runtime.config_problem:
-        problems.append({"where": str(runtime.loaded.path), "problem": runtime.config_problem})
+        problems.append(
+            {
+                "where": str(runtime.loaded.path),
+                "problem": f"config on disk invalid: {runtime.config_problem}",
+                "remedy": runtime.config_remedy,
+            }
+        )
     return {
         "ok": True,
         "ts": runtime.now_ms(),
@@ -75,6 +81,7 @@ def status(call: Call) -> dict[str, Any]:
             "pendingRequests": len(book.pending),
             "restartRequired": list(runtime.restart_required),
             "configProblem": problem,
+            "configPath": str(runtime.loaded.path) if ADMIN in call.session.holds else None,
         },
     }
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import frozen
 
-from gateway.methods import config, devices, system
+from gateway.methods import config, control, devices, system
 from gateway.methods.call import Call, CallError, invalid_request, missing_scope
 from gateway.protocol.errors import ErrorCode, ErrorShape
 from gateway.protocol.frames import Request, response_error, response_ok
@@ -47,16 +47,23 @@ METHODS: dict[str, Method] = {
     "status": Method(READ, system.status),
     "system-presence": Method(READ, system.system_presence),
     "last-heartbeat": Method(READ, system.last_heartbeat),
-    "config.get": Method(READ, config.config_get),
+    "config.apply": Method(ADMIN, later=config.config_apply),
+    "config.get": Method(READ, later=config.config_get),
+    "config.patch": Method(ADMIN, later=config.config_patch),
+    "config.schema": Method(READ, config.config_schema),
+    "config.set": Method(ADMIN, later=config.config_set),
     "device.pair.list": Method(PAIRING, devices.pair_list),
     "device.pair.approve": Method(PAIRING, later=devices.pair_approve),
     "device.pair.reject": Method(PAIRING, later=devices.pair_reject),
+    "gateway.reload": Method(ADMIN, later=control.reload),
+    "gateway.restart.request": Method(ADMIN, later=control.restart_request),
 }
 
 #: What hello-ok advertises: only what is implemented.
 ADVERTISED_METHODS = sorted(METHODS)
 
 ADVERTISED_EVENTS = [
+    "config.changed",
     "connect.challenge",
     "device.pair.requested",
     "device.pair.resolved",

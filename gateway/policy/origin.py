@@ -69,6 +69,13 @@ class Origin:
             return self.authority.port
         return _DEFAULT_PORTS.get(self.scheme)
 
+    @property
+    def text(self) -> str:
+        """The origin as browsers write it, from what was read: safe in a command."""
+        host = self.authority
+        name = f"[{host.name}]" if ":" in host.name else host.name
+        return f"{self.scheme}://{name}" + (f":{host.port}" if host.port is not None else "")
+
 
 @frozen
 class OriginVerdict:

@@ -93,7 +93,8 @@ def why_not_local(facts: Facts) -> str:
         case LocalityReason.UNTRUSTED_PROXY:
             return (
                 f"it carries forwarding headers, and {address.peer}, which sent them, is not in "
-                f'gateway.trustedProxies (to see who is behind that proxy, add "{address.peer}")'
+                "gateway.trustedProxies (to see who is behind that proxy, add it: `openclaw config "
+                f"""set gateway.trustedProxies '["{address.peer}"]'`)"""
             )
         case LocalityReason.HOST:
             return (
@@ -208,15 +209,26 @@ def explain_full_list(_decision: RequirePairing, facts: Facts, *, words: Command
     return _pairing_refusal(text, details, facts, f"{words.local} devices list")
 
 
-def explain(decision: Refuse, facts: Facts) -> Refused:
+def explain(
+    decision: Refuse,
+    facts: Facts,
+    *,
+    words: CommandWords = CommandWords(),  # frozen
+) -> Refused:
     """Return the refusal of everything but a missing pairing."""
     row = row_of(decision.refusal, facts)
     details = row.details
+    remedy: dict[str, Any] = {"sentence": row.sentence, "where": row.where}
+    if row.command is not None:
+        tier = tier_of(facts)
+        remedy["command"] = f"{_prefix(words, tier)} {row.command}"
+        if tier == 2 and words.in_container:
+            remedy["where"] = "container"
     if decision.refusal is not Refusal.ROLE:
         details = details | {
             "authenticated": facts.authenticated,
             "saw": what_was_seen(facts, tier=tier_of(facts)),
-            "remedy": {"sentence": row.sentence, "where": row.where},
+            "remedy": remedy,
         }
     wait_ms = None
     if decision.refusal is Refusal.THROTTLED:
@@ -229,7 +241,8 @@ def explain(decision: Refuse, facts: Facts) -> Refused:
         retry_after_ms=wait_ms,
     )
     in_full = f"{row.sentence} Seen: {why_not_local(facts)}."
-    return Refused(error, row.close_code, row.text, in_full)
+    command = f"{words.local} {row.command}" if row.command is not None else None
+    return Refused(error, row.close_code, row.text, in_full, command)
 
 
 def _wanted(decision: RequirePairing, facts: Facts) -> dict[str, Any]:

@@ -5,6 +5,7 @@ The rows are the table that tests are generated from; `remedy` adds what was see
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -12,6 +13,7 @@ from attrs import frozen
 
 from gateway.policy.access import Facts, Refusal
 from gateway.policy.credentials import Accepted, AuthReason, Method, Rejected
+from gateway.policy.origin import Origin, parse_origin
 from gateway.policy.words import (
     CREDENTIAL_CODES,
     CREDENTIAL_SENTENCES,
@@ -40,6 +42,8 @@ class Row:
     code: ErrorCode = ErrorCode.INVALID_REQUEST
     close_code: int = POLICY_VIOLATION
     where: Where = "this-device"
+    #: The command that helps, without the program's name in front.
+    command: str | None = None
 
 
 def row_of(refusal: Refusal, facts: Facts) -> Row:
@@ -85,8 +89,9 @@ def _origin(facts: Facts) -> Row:
         said = (
             f"The page comes from {quoted(facts.origin)} and the Host is {quoted(facts.host)}. "
             "If the page is yours, add its origin to gateway.controlUi.allowedOrigins in the "
-            "configuration on the gateway's machine."
+            "configuration on the gateway's machine; what is set replaces the whole list."
         )
+    page = parse_origin(facts.origin)
     return Row(
         ORIGIN_TEXT,
         said,
@@ -95,7 +100,15 @@ def _origin(facts: Facts) -> Row:
             "reason": facts.origin_verdict.reason,
         },
         where="gateway-host",
+        # The page chose its origin: only one that is an address and nothing else is repeated.
+        command=_allow(page) if page is not None else None,
     )
+
+
+def _allow(page: Origin) -> str:
+    """Return the command that lets a page in; quoted for a shell, and safe in one."""
+    text = json.dumps([page.text])
+    return f"config set gateway.controlUi.allowedOrigins '{text}'"
 
 
 def _device_proof(facts: Facts) -> Row:

@@ -65,6 +65,9 @@ token = ""
 #: Takes the file in force and its text (None without a file); returns the new text.
 Change = Callable[[Path, str | None], str]
 
+#: Takes what would be written, valid as it is; raises `UserFacingError` if it must not be.
+Judge = Callable[[LoadedConfig], None]
+
 
 class ConflictError(ConfigError):
     """The file is not what it was when the change was decided; ``diff`` shows how, redacted."""
@@ -193,6 +196,7 @@ def change_text(
     env: Mapping[str, str],
     base_digest: str | None = None,
     dry_run: bool = False,
+    judge: Judge | None = None,
 ) -> Edit:
     """Put a new text in place of the configuration file in force, if it is valid.
 
@@ -200,7 +204,7 @@ def change_text(
 
     Raises:
         ConflictError: the file is another one than ``base_digest`` names.
-        ConfigError, StoreError: the file is untouched.
+        ConfigError, StoreError: the file is untouched; also whatever ``judge`` raises.
     """
     with _writing(paths, env, dry_run=dry_run) as file:
         raw = read_text(file)
@@ -210,6 +214,8 @@ def change_text(
         edit = Edit(loaded, _usable(file, raw, env), raw, _readable(file, raw))
         if dry_run or text == raw:
             return edit
+        if judge is not None:
+            judge(loaded)
         write_text(paths, file, raw, text)
         return Edit(loaded, edit.before, raw, edit.old_document, written=True)
 

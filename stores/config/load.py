@@ -18,6 +18,7 @@ from stores.config.model import Config
 from stores.config.validate import validate
 from stores.errors import ConfigError
 from stores.paths import FOUND_IN_STATE_DIR, Paths, config_in_force
+from stores.plain_file import read_regular, who_may
 
 _TOML_LINE = re.compile(r"\s*\(at (?:line (\d+), column \d+|end of document)\)")
 
@@ -106,10 +107,11 @@ def read_text(path: Path) -> str | None:
     """Return a configuration file's text with its line ends as they are, None if there is none.
 
     Raises:
-        ConfigError: it is there but cannot be read, or is not UTF-8.
+        ConfigError: it is there but cannot be read, is no regular file or too large, or is not
+            UTF-8.
     """
     try:
-        return path.read_bytes().decode()
+        return read_regular(path).decode()
     except FileNotFoundError:
         return None
     except UnicodeDecodeError as error:
@@ -117,6 +119,10 @@ def read_text(path: Path) -> str | None:
         raise ConfigError(
             f"{path}:{line}: not UTF-8", remedy="save the file with the encoding UTF-8"
         ) from error
+    except PermissionError as error:
+        clause, remedy = who_may(path)
+        problem = f"cannot read {path}: {error.strerror} ({clause})"
+        raise ConfigError(problem, remedy=remedy) from error
     except OSError as error:
         raise ConfigError(
             f"cannot read {path}: {error.strerror or error}",

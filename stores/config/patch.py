@@ -5,12 +5,12 @@ Rule: a mark that hides a secret, sent back, stands for the secret that is there
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from stores.config.document import drop_key, put_key, refuse_included
-from stores.config.edit import Edit, change_text
+from stores.config.edit import Edit, Judge, change_text
 from stores.config.keypath import MISSING, KeyPath, dotted, look_up
 from stores.config.kinds import REDACTED
 from stores.config.load import is_toml, parse_document
@@ -19,9 +19,16 @@ from stores.paths import Paths
 
 
 def replace_all(
-    paths: Paths, raw: str, *, env: Mapping[str, str], base_digest: str | None = None
+    paths: Paths,
+    raw: str,
+    *,
+    env: Mapping[str, str],
+    base_digest: str | None = None,
+    judge: Judge | None = None,
 ) -> Edit:
     """Put a JSON5 text in place of the configuration file; a TOML file gets it as TOML.
+
+    A TOML text is taken too where the file is one: that is what a reader of it was shown.
 
     Raises:
         ConflictError: the file is another one than ``base_digest`` names.
@@ -29,7 +36,9 @@ def replace_all(
     """
 
     def change(file: Path, old: str | None) -> str:
-        current = {} if old is None else parse_document(file, old)
+        current = {} if old is None else _readable(file, old)
+        if is_toml(file) and not raw.lstrip("\ufeff \t\r\n").startswith(("{", "//", "/*")):
+            return restore_marks(Path("sent.toml"), raw, current)
         text = restore_marks(Path("sent.json"), raw, current)
         if is_toml(file):
             from stores.config.convert import convert  # late: most files are JSON5
@@ -37,7 +46,15 @@ def replace_all(
             return convert(text, "toml")
         return text
 
-    return change_text(paths, change, env=env, base_digest=base_digest)
+    return change_text(paths, change, env=env, base_digest=base_digest, judge=judge)
+
+
+def _readable(file: Path, text: str) -> dict[str, Any]:
+    """Return what a file says, nothing if it is broken: a whole new text repairs it."""
+    try:
+        return parse_document(file, text)
+    except ConfigError:
+        return {}
 
 
 def merge(
@@ -46,8 +63,15 @@ def merge(
     *,
     env: Mapping[str, str],
     base_digest: str | None = None,
+    replace: Collection[str] = (),
+    judge: Judge | None = None,
 ) -> Edit:
     """Apply a merge patch to the configuration file: null removes a key, an object merges.
+
+    Arrays of objects that have an ``id`` merge by it (protocol fact).
+
+    Args:
+        replace: Dotted keys whose arrays are replaced as a whole all the same.
 
     Raises:
         ConflictError, ConfigError: see `replace_all`; also for a key that an included file sets.
@@ -57,6 +81,8 @@ def merge(
         text = old if old is not None else ("" if is_toml(file) else "{\n}\n")
         current = parse_document(file, text)
         for path, value in _steps(patch, current, ()):
+            if isinstance(value, list) and dotted(path) not in replace:
+                value = _merged_by_id(look_up(current, path), value)  # noqa: PLW2901  # the same one
             refuse_included(file, text, path, MISSING if value is None else value)
             if value is not None:
                 text = put_key(file, text, path, value)
@@ -64,7 +90,7 @@ def merge(
                 text = drop_key(file, text, path)
         return restore_marks(file, text, current)
 
-    return change_text(paths, change, env=env, base_digest=base_digest)
+    return change_text(paths, change, env=env, base_digest=base_digest, judge=judge)
 
 
 def _steps(patch: Mapping[str, Any], current: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Any]]:
@@ -77,6 +103,31 @@ def _steps(patch: Mapping[str, Any], current: Any, path: KeyPath) -> Iterator[tu
             yield from _steps(value, current, here)
         else:
             yield here, value
+
+
+def _merged_by_id(old: Any, new: list[Any]) -> list[Any]:
+    if not isinstance(old, list) or not all(map(_has_id, (*old, *new))):
+        return new
+    changes = {item["id"]: item for item in new}
+    kept = [_patched(item, changes.pop(item["id"], {})) for item in old]
+    return [*kept, *changes.values()]
+
+
+def _has_id(value: Any) -> bool:
+    return isinstance(value, Mapping) and isinstance(value.get("id"), str)
+
+
+def _patched(old: Any, patch: Any) -> Any:
+    """Return the result of RFC 7396, section 2."""
+    if not isinstance(patch, Mapping):
+        return patch
+    result = dict(old) if isinstance(old, Mapping) else {}
+    for key, value in patch.items():
+        if value is None:
+            result.pop(key, None)
+        else:
+            result[key] = _patched(result.get(key), value)
+    return result
 
 
 def restore_marks(file: Path, text: str, current: Mapping[str, Any]) -> str:

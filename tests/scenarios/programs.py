@@ -162,10 +162,13 @@ def running_gateway(
     command: tuple[str, ...] = ("gateway", "run"),
     inside: tuple[str, ...] = (),
     umask: int = -1,
+    pinned: bool = True,
+    env: Mapping[str, str] | None = None,
 ) -> Iterator[Gateway]:
     """Run ``openclaw gateway run`` until the body ends; ready means that it says so.
 
     Args:
+        pinned: Whether its port is an option; else its configuration says the same one.
         inside: Words in front of the command that take it elsewhere, such as a namespace.
     """
     state_dir.parent.mkdir(parents=True, exist_ok=True)
@@ -174,8 +177,8 @@ def running_gateway(
     with stderr.open("ab") as sink:
         said_before = sink.tell()
         process = subprocess.Popen(
-            [*inside, *OPENCLAW, *command, "--port", str(number), *words],
-            env=environment(state_dir),
+            [*inside, *OPENCLAW, *command, *(["--port", str(number)] if pinned else []), *words],
+            env=environment(state_dir) | dict(env or {}),
             cwd=state_dir.parent,
             stdin=subprocess.DEVNULL,
             stdout=sink,

@@ -1,0 +1,159 @@
+"""`openclaw gateway reload` and `restart`: take the configuration in, now or by starting anew."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli.config_words import Running, running_gateway
+from cli.failures import CallError, GatewayRefusedError, GatewayUnreachableError
+from cli.output import json_text, note, printable, say
+from cli.place import TIMEOUT_MS, TargetOptions, place, target_options
+from stores.credentials import CredentialsRequiredError
+from stores.errors import ConfigError, UserFacingError
+
+if TYPE_CHECKING:
+    from cli.road import Road
+
+#: How often a gateway that starts anew is looked for.
+_LOOK_EVERY_S = 0.05
+
+
+class NotReloadedError(UserFacingError):
+    """The gateway keeps what it ran with."""
+
+
+@click.command("reload")
+@target_options
+def reload(*, options: TargetOptions) -> None:
+    """Let the running gateway load its configuration, and tell what came of it."""
+    from cli.road import ask, find_road  # late: it loads the configuration's reader
+
+    timeout_s = (options.timeout_ms or TIMEOUT_MS) / 1000
+    try:
+        road = find_road(options, port=_port_in_force(options))
+    except ConfigError:
+        # The file is broken, so how to reach the gateway is not known; its pid may be.
+        _reload_by_signal(options, here=_only_here(options))
+        return
+    try:
+        answer = ask(road, "gateway.reload", {}, timeout_s=timeout_s).payload
+    except CallError as error:
+        if not _signal_may_help(error, road):
+            raise
+        note(f"note: {error.problem}")
+        _reload_by_signal(options, here=True)
+        return
+    _tell_reloaded(answer if isinstance(answer, dict) else {}, as_json=options.as_json)
+
+
+def _only_here(options: TargetOptions) -> bool:
+    """Tell whether no other gateway than this machine's can be meant."""
+    return options.url is None and not os.environ.get("OPENCLAW_GATEWAY_URL", "").strip()
+
+
+def _port_in_force(options: TargetOptions) -> int | None:
+    """Return where the gateway listens now: a changed port is the usual reason to come here."""
+    running = running_gateway(place().paths) if _only_here(options) else None
+    return running.port if running is not None else None
+
+
+def _signal_may_help(error: CallError, road: Road) -> bool:
+    """Tell whether the gateway is this machine's own and did not refuse the reload itself."""
+    cause = error.cause
+    unheard = isinstance(cause, GatewayUnreachableError | CredentialsRequiredError)
+    refused = isinstance(cause, GatewayRefusedError) and cause.refuses_us
+    return road.target.is_local_default and (unheard or refused)
+
+
+def _reload_by_signal(options: TargetOptions, *, here: bool) -> None:
+    """Ask by SIGHUP, which needs no secret: who may send it is the kernel's to say.
+
+    Raises:
+        NotReloadedError: no gateway of this user can be seen.
+    """
+    running = running_gateway(place().paths) if here else None
+    if running is None or not _send_hangup(running):
+        raise NotReloadedError(
+            "no gateway of this user runs on this state directory",
+            remedy="start it with `openclaw gateway run`",
+        )
+    if options.as_json:
+        say(json_text({"ok": None, "signal": "SIGHUP", "pid": running.pid}))
+    else:
+        say(
+            f"Asked the gateway (pid {running.pid}) to reload, by SIGHUP; its log says the outcome."
+        )
+
+
+def _send_hangup(running: Running) -> bool:
+    try:
+        os.kill(running.pid, signal.SIGHUP)
+    except (PermissionError, ProcessLookupError):
+        return False
+    return True
+
+
+def _tell_reloaded(answer: dict[str, Any], *, as_json: bool) -> None:
+    """Print the outcome of a reload.
+
+    Raises:
+        NotReloadedError: nothing was taken in.
+    """
+    if answer.get("ok") is not True:
+        raise NotReloadedError(
+            f"not reloaded: {printable(answer.get('problem') or '?', limit=1_000)}",
+            remedy=printable(answer.get("remedy") or "", limit=1_000) or None,
+        )
+    if as_json:
+        say(json_text(answer))
+        return
+    applied, waiting = _names(answer.get("applied")), _names(answer.get("restartRequired"))
+    say(f"Applied: {applied}" if applied else "Reloaded; nothing changed for the gateway.")
+    if waiting:
+        say(f"Needs a restart: {waiting}")
+        note("Restart it with `openclaw gateway restart`.")
+
+
+def _names(value: object) -> str:
+    return printable(", ".join(map(str, value))) if isinstance(value, list) else ""
+
+
+@click.command("restart")
+@target_options
+def restart(*, options: TargetOptions) -> None:
+    """Let the running gateway say goodbye and start anew, as the same process."""
+    from cli.road import ask, find_road  # late: it loads the configuration's reader
+
+    timeout_s = (options.timeout_ms or TIMEOUT_MS) / 1000
+    deadline = time.monotonic() + timeout_s
+    road = find_road(options, port=_port_in_force(options))
+    answer = ask(road, "gateway.restart.request", {}, timeout_s=timeout_s).payload
+    told = answer if isinstance(answer, dict) else {}
+    again = None
+    if road.target.is_local_default:
+        again = _wait_for_the_new_one(road, told, deadline)
+    if options.as_json:
+        say(json_text(told | {"url": again}))
+    elif again is None:
+        say("Asked the gateway to start anew.")
+    else:
+        say(f"Restarted: the gateway listens on {again} again (pid {told.get('pid')}).")
+
+
+def _wait_for_the_new_one(road: Road, told: dict[str, Any], deadline: float) -> str | None:
+    """Wait until the process says that it listens again; return where."""
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError, ValueError):
+            running = running_gateway(road.place.paths)
+            since_ms = running.started_at_ms if running is not None else None
+            if since_ms is not None and since_ms > int(told.get("startedAtMs") or 0):
+                assert running is not None
+                return f"port {running.port}"
+        time.sleep(_LOOK_EVERY_S)
+    raise NotReloadedError("the gateway did not come back in time", remedy="see what its log says")
