@@ -168,6 +168,12 @@ def _log_warnings(start: Start, losing: tuple[str, ...]) -> None:
         )
 
 
+def _port_to_name(start: Start) -> int | None:
+    """Return the port if a command that is not told of it would look at another one."""
+    usual = resolve_port(start.loaded, start.env, default=start.paths.default_port).number
+    return None if start.port == usual else start.port
+
+
 def build(start: Start, log: Log | None = None) -> tuple[Door, Reloader]:
     """Put a gateway together without starting it: what its tasks share, and its reloader."""
     settings = settings_of(start, start.loaded)
@@ -187,7 +193,9 @@ def build(start: Start, log: Log | None = None) -> tuple[Door, Reloader]:
         ),
         paths=start.paths,
         store=store,
-        words=command_words(start.options.command_words, start.env, start.paths),
+        words=command_words(
+            start.options.command_words, start.env, start.paths, port=_port_to_name(start)
+        ),
         machine_names=machine_names(),
         own_uid=os.getuid(),
         port=start.port,

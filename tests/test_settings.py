@@ -112,7 +112,7 @@ def test_a_program_in_a_folder_with_spaces_is_quoted(
     assert words.local == f"'{program}'"
 
 
-@pytest.mark.parametrize(
+LIVES = pytest.mark.parametrize(
     ("environment", "paths", "local"),
     [
         pytest.param(
@@ -130,6 +130,17 @@ def test_a_program_in_a_folder_with_spaces_is_quoted(
         pytest.param({}, Paths(Path("/s"), Path("/s/c")), "openclaw", id="the-usual-place"),
     ],
 )
+
+
+def test_a_port_that_a_command_would_not_find_is_named(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(socket, "gethostname", lambda: "machine")
+
+    words = command_words("python", {}, PATHS, port=18790)
+
+    assert words.local == "OPENCLAW_GATEWAY_PORT=18790 openclaw"
+
+
+@LIVES
 def test_a_command_looks_where_the_gateway_lives(
     environment: dict[str, str], paths: Paths, local: str, monkeypatch: pytest.MonkeyPatch
 ):
