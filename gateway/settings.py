@@ -100,7 +100,7 @@ def command_words(
     found = shutil.which(program, path=env.get("PATH"))
     path = Path(started_as)
     known = found and os.path.realpath(found) == os.path.realpath(started_as)
-    if not known and path.name == program and path.exists():
+    if not known and path.name == program and path.is_file():
         program = shlex.quote(str(path.absolute()))
     if port is not None:
         program = f"OPENCLAW_GATEWAY_PORT={port} {program}"

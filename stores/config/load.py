@@ -216,7 +216,7 @@ def parse_document(path: Path, raw: str) -> dict[str, Any]:
             return parsed
         problem, line = "expected an object at the root", 1
     # a file cut short by an editor must not pass for one that sets nothing
-    remedy = "correct the file, or move it away to start from the defaults"
+    remedy = "correct the file; `openclaw config rollback` lists the versions before it"
     raise InvalidConfigError(Fault("", path, line, problem, remedy))
 
 
