@@ -10,12 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.scenarios.programs import openclaw
+from tests.scenarios.programs import ROOT, openclaw
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user"),
     pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs setpriv"),
+    pytest.mark.skipif(
+        not all(folder.stat().st_mode & 0o001 for folder in (ROOT, *ROOT.parents)),
+        reason="another user cannot enter this checkout",
+    ),
 ]
 
 AS_NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
