@@ -13,6 +13,7 @@ from pathlib import Path
 
 from benchmarks.costs import cost_rows
 from benchmarks.crowd import crowd_rows
+from benchmarks.devices import device_rows
 from benchmarks.effort import FULL, QUICK, Effort
 from benchmarks.footprint import memory_rows, start_rows
 from benchmarks.table import Row, table_of
@@ -22,6 +23,7 @@ MEASURES: dict[str, Callable[[Effort, Path], Iterator[Row]]] = {
     "memory": memory_rows,
     "start": start_rows,
     "crowd": crowd_rows,
+    "devices": device_rows,
 }
 
 

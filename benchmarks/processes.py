@@ -9,7 +9,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,7 +24,9 @@ TOKEN = "the-shared-token-of-a-benchmark-gateway"
 START_WITHIN_S = 10.0
 END_WITHIN_S = 10.0
 
-_CONFIG = {"gateway": {"mode": "local", "auth": {"mode": "token", "token": TOKEN}}}
+_CONFIG: dict[str, dict[str, object]] = {
+    "gateway": {"mode": "local", "auth": {"mode": "token", "token": TOKEN}}
+}
 
 
 @frozen
@@ -67,11 +69,11 @@ def program(*words: str) -> list[str]:
 
 
 @contextmanager
-def gateway(state_dir: Path) -> Iterator[Server]:
-    """Run a real gateway on ``state_dir`` while the body runs."""
+def gateway(state_dir: Path, section: Mapping[str, object] | None = None) -> Iterator[Server]:
+    """Run a real gateway on ``state_dir`` while the body runs; ``section`` adds to its settings."""
     state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     file = state_dir / "openclaw.json"
-    file.write_text(json.dumps(_CONFIG))
+    file.write_text(json.dumps({"gateway": _CONFIG["gateway"] | dict(section or {})}))
     file.chmod(0o600)
     port = free_port()
     words = program("gateway", "run", "--port", str(port))

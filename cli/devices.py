@@ -1,286 +1,64 @@
-"""`openclaw devices`: see who waits and who is in, let in and turn away.
-
-On the gateway's own machine these always work: over the WebSocket while the gateway answers, else
-in the files it works on. A clear answer of the gateway is never second-guessed.
-"""
+"""`openclaw devices`: see who waits and who is in, let in and turn away."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import click
 
-from cli.device_table import name_of, names, paired_table, pending_table, short_scopes
-from cli.failures import (
-    FAILED,
-    CallError,
-    GatewayRefusedError,
-    GatewayUnreachableError,
+from cli.device_names import find_device, find_request, is_plain, refuse_empty, unknown_device
+from cli.device_road import DeviceRoad, items_of, offline_option, without_store
+from cli.device_table import (
+    card,
+    history_lines,
+    name_of,
+    names,
+    paired_table,
+    pending_table,
+    short_scopes,
 )
+from cli.failures import FAILED
+from cli.main import LateGroup
 from cli.output import json_text, note, printable, say, styled
-from cli.place import TIMEOUT_MS, URL_VARIABLE, TargetOptions, place, target_options
-from stores.errors import ConfigError, StoreError, UnknownRequestError, UsageError, UserFacingError
+from cli.place import TargetOptions, place, target_options
+from stores.errors import UserFacingError
 
-if TYPE_CHECKING:
-    from cli.offline import Files
 
-#: What the WebSocket may take where the files can answer too, so that both fit in 2 s.
-SHORT_TIMEOUT_MS = 1_200
-
-_offline = click.option(
-    "--offline", is_flag=True, help="Work on the files at once, without asking the gateway."
+@click.group(
+    "devices",
+    cls=LateGroup,
+    table={
+        "list": ("cli.devices:list_devices", "Show who waits for approval and who is paired."),
+        "show": ("cli.devices:show", "Show everything about one device, with its history."),
+        "approve": ("cli.devices:approve", "Let a waiting device in."),
+        "reject": ("cli.devices:reject", "Turn a waiting device away; it may ask again."),
+        "remove": ("cli.device_life:remove", "Forget a paired device; it may ask again."),
+        "rename": ("cli.device_life:rename", "Give a paired device a name of yours."),
+        "block": ("cli.device_life:block", "Let a device have nothing here any more."),
+        "unblock": ("cli.device_life:unblock", "Let a blocked device ask again."),
+        "rotate": ("cli.device_token:rotate", "Replace the token of a device."),
+        "revoke": ("cli.device_token:revoke", "End the token of a device for good."),
+        "prune": ("cli.device_sweep:prune", "Forget devices that were not seen for long."),
+        "clear": ("cli.device_sweep:clear", "Forget every device, or every request."),
+        "verify": ("cli.device_verify:verify", "Check the files of the device store."),
+    },
 )
-
-
-@click.group("devices")
 def devices() -> None:
-    """List, approve and reject devices."""
+    """List the devices, decide who gets in, and look after those that are in."""
 
 
-@devices.command("list")
-@_offline
+@click.command("list")
+@offline_option
 @target_options
 def list_devices(*, options: TargetOptions, offline: bool) -> None:
     """Show who waits for approval and who is paired."""
-    answer = _by_either_road(options, offline, "device.pair.list", {}, lambda files: files.list())
-    _show(answer, as_json=options.as_json)
-
-
-@devices.command("approve")
-@click.argument("request", required=False)
-@click.option(
-    "--latest", is_flag=True, help="Show what waits, newest first, and how to approve it."
-)
-@_offline
-@target_options
-@click.pass_context
-def approve(
-    context: click.Context,
-    *,
-    options: TargetOptions,
-    request: str | None,
-    latest: bool,
-    offline: bool,
-) -> None:
-    """Let a waiting device in.
-
-    REQUEST is the code that the device shows (any case, with or without the dash) or a device id.
-    """
-    _refuse_empty(request)
-    if request is None or latest:
-        _point_out(options, offline, "approve")
-        context.exit(FAILED)
-    answer = _by_either_road(
-        options,
-        offline,
-        "device.pair.approve",
-        {"requestId": request},
-        lambda files: files.approve(request),
-    )
+    answer = DeviceRoad(options, offline).list()
     if options.as_json:
-        say(json_text(_without_store(answer)))
-        return
-    device = answer.get("device")
-    device = device if isinstance(device, dict) else {}
-    say(
-        f"Approved {printable(device.get('deviceId', '?'))} ({printable(answer.get('requestId', request))})"
-    )
-    roles, scopes = (
-        names(device.get("roles")),
-        short_scopes(device.get("approvedScopes", device.get("scopes"))),
-    )
-    say(f"  {name_of(device)}: {roles or 'no role'}" + (f" with {scopes}" if scopes else ""))
-    say("  It gets in at its next try.")
-
-
-@devices.command("reject")
-@click.argument("request", required=False)
-@_offline
-@target_options
-@click.pass_context
-def reject(
-    context: click.Context, *, options: TargetOptions, request: str | None, offline: bool
-) -> None:
-    """Turn a waiting device away; it may ask again.
-
-    REQUEST is the code that the device shows or a device id.
-    """
-    _refuse_empty(request)
-    if request is None:
-        _point_out(options, offline, "reject")
-        context.exit(FAILED)
-    answer = _by_either_road(
-        options,
-        offline,
-        "device.pair.reject",
-        {"requestId": request},
-        lambda files: files.reject(request),
-    )
-    if options.as_json:
-        say(json_text(_without_store(answer)))
-        return
-    say(
-        f"Rejected {printable(answer.get('deviceId', '?'))} ({printable(answer.get('requestId', request))})"
-    )
-
-
-def _refuse_empty(request: str | None) -> None:
-    if request is not None and not request.strip():
-        raise UsageError(
-            "REQUEST is empty",
-            remedy="give the code that the device shows; see what waits with `openclaw devices list`",
-        )
-
-
-def _by_either_road(
-    options: TargetOptions,
-    offline: bool,  # noqa: FBT001  # as click hands it over
-    method: str,
-    params: Mapping[str, Any],
-    in_files: Callable[[Files], dict[str, Any]],
-) -> dict[str, Any]:
-    """Return the answer of the gateway, or of the files, with ``source`` and ``store``."""
-    if offline:
-        if options.url is not None:
-            raise UsageError(
-                "--offline works on the files of this machine, --url names another gateway",
-                remedy="leave one of them out",
-            )
-        return _from_files(in_files)
-    try:
-        return _from_gateway(options, method, params)
-    except _FallBack as fall_back:
-        try:
-            return _from_files(in_files, because=fall_back)
-        except UnknownRequestError as error:
-            if fall_back.asked:
-                raise _perhaps_done(error) from error
-            raise
-        except StoreError as error:
-            note(f"note: {printable(error.problem)}")
-            raise fall_back.error from None
-
-
-class _FallBack(Exception):  # noqa: N818  # no error yet: the files may still answer
-    """The gateway cannot help, and the files of this machine may stand in."""
-
-    def __init__(self, error: UserFacingError, *, asked: bool = False) -> None:
-        super().__init__(error.problem)
-        self.error = error
-        self.asked = asked
-        cause = error.cause if isinstance(error, CallError) else error
-        self.answered = isinstance(cause, GatewayRefusedError)
-
-
-def _from_gateway(options: TargetOptions, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
-    from cli.road import ask, find_road  # late: offline commands need neither
-
-    here = place()
-    named_elsewhere = options.url is not None or bool(here.env.get(URL_VARIABLE, "").strip())
-    try:
-        road = find_road(options)
-    except ConfigError as error:
-        if named_elsewhere:
-            raise
-        raise _FallBack(error) from error
-    may_fall_back = road.target.is_local_default and not named_elsewhere
-    wait_ms = options.timeout_ms or (SHORT_TIMEOUT_MS if may_fall_back else TIMEOUT_MS)
-    try:
-        answer = ask(road, method, params, timeout_s=wait_ms / 1000)
-    except CallError as error:
-        cause = error.cause
-        clear = isinstance(cause, GatewayRefusedError) and not cause.refuses_us
-        if clear or not may_fall_back:
-            raise
-        asked = isinstance(cause, GatewayUnreachableError) and cause.asked
-        raise _FallBack(error, asked=asked) from error
-    payload = answer.payload if isinstance(answer.payload, dict) else {}
-    return {**payload, "source": "gateway"} | _store_of(answer.hello, local=may_fall_back)
-
-
-def _store_of(hello: Mapping[str, Any], *, local: bool) -> dict[str, str]:
-    """Return the store a gateway works on, as far as it says so."""
-    snapshot = hello.get("snapshot")
-    state_dir = snapshot.get("stateDir") if isinstance(snapshot, dict) else None
-    if isinstance(state_dir, str):
-        return {"store": f"{state_dir}/devices"}
-    return {"store": str(place().paths.devices_dir)} if local else {}
-
-
-def _from_files(
-    in_files: Callable[[Files], dict[str, Any]], *, because: _FallBack | None = None
-) -> dict[str, Any]:
-    from cli.offline import open_files  # late: while the gateway answers, nobody opens the store
-
-    files = open_files(place())
-    where = f"the local state in {files.directory}"
-    if because is None:
-        note(printable(f"Using {where}"))
-    elif because.answered and not files.served:
-        # The gateway of a container behind a published port, or of another profile: what is in
-        # these files says nothing about the device it was asked about.
-        note(
-            printable(f"note: no gateway runs on {where}, so the one that answered works on others")
-        )
-        raise because.error
-    else:
-        why = because.error.problem.partition("; looked for ")[0]
-        note(printable(f"{why}; using {where}"))
-    return in_files(files) | {"source": "files", "store": str(files.directory)}
-
-
-def _perhaps_done(error: UnknownRequestError) -> UnknownRequestError:
-    """Explain a request that is gone after the gateway was asked and did not answer in time."""
-    return UnknownRequestError(
-        f"{error.problem}; the gateway had been asked and may have decided it before",
-        remedy="see what became of it with `openclaw devices list`",
-        wire_message=error.wire_message,
-    )
-
-
-def _without_store(answer: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in answer.items() if key != "store"}
-
-
-def _point_out(options: TargetOptions, offline: bool, verb: str) -> None:  # noqa: FBT001  # as above
-    """List what waits and say how to name one: no command decides about a device nobody named."""
-    answer = _by_either_road(options, offline, "device.pair.list", {}, lambda files: files.list())
-    pending = _items(answer, "pending")
-    if not pending:
-        raise UserFacingError(
-            "no device waits for approval",
-            remedy="let the device connect, then see `openclaw devices list`",
-        )
-    if options.as_json:
-        problem = UserFacingError(
-            f"no request was named, and {len(pending)} wait",
-            remedy=f"name one: {_how_to(verb, pending, tick='`')}",
-        )
-        from cli.failures import envelope  # late: only this answer needs it
-
-        told = envelope(problem, FAILED)
-        told["error"]["details"] = {"pending": pending}
-        say(json_text(told))
-    else:
-        say(pending_table(pending))
-    note(f"No request was named. To {verb} one: {_how_to(verb, pending)}")
-
-
-def _how_to(verb: str, pending: list[dict[str, Any]], *, tick: str = "") -> str:
-    """Return what to type; of several requests none is named, for any may be a stranger's."""
-    start = f"openclaw devices {verb}"
-    if len(pending) == 1:
-        return f"{tick}{start} {printable(pending[0].get('requestId', 'REQUEST'))}{tick}"
-    return f"{tick}{start} CODE{tick} (the code that the device shows)"
-
-
-def _show(answer: dict[str, Any], *, as_json: bool) -> None:
-    if as_json:
         say(json_text(answer))
         return
-    pending, paired = _items(answer, "pending"), _items(answer, "paired")
+    pending, paired = items_of(answer, "pending"), items_of(answer, "paired")
     if not pending and not paired:
         say("No device pairing entries.")
         return
@@ -295,10 +73,203 @@ def _show(answer: dict[str, Any], *, as_json: bool) -> None:
         say(paired_table(paired))
 
 
+@click.command("show")
+@click.argument("device")
+@offline_option
+@target_options
+def show(*, options: TargetOptions, device: str, offline: bool) -> None:
+    """Show everything about one device, with its history.
+
+    DEVICE is its id or 8 characters of it, its name, or the code of its request.
+    """
+    refuse_empty(device, "DEVICE")
+    road = DeviceRoad(options, offline)
+    listed = road.list()
+    found = find_device(listed, device, waiting=True)
+    if found is None:
+        raise unknown_device(device)
+    device_id = found.get("deviceId")
+    mine = {
+        kind: [item for item in items_of(listed, kind) if item.get("deviceId") == device_id]
+        for kind in ("pending", "paired")
+    }
+    history = _history(road, listed, str(device_id))
+    if options.as_json:
+        facts = {"deviceId": device_id, "pending": mine["pending"]}
+        facts["paired"] = mine["paired"][0] if mine["paired"] else None
+        facts |= {"history": history, "source": listed.get("source"), "store": listed.get("store")}
+        say(json_text(facts))
+        return
+    for kind, items in mine.items():
+        for item in items:
+            _head(kind.capitalize())
+            say(card(item))
+    if history is None:
+        note("Its history is kept on the gateway's machine.")
+    elif history:
+        _head("History (UTC)")
+        say("\n".join(history_lines(history)))
+
+
+def _history(
+    road: DeviceRoad, listed: Mapping[str, Any], device_id: str
+) -> list[dict[str, Any]] | None:
+    """Return the lines of the audit trail about a device, None where the trail is not here."""
+    from cli.offline import open_files  # late: only this command reads it
+    from stores.trail import last_about
+
+    if road.road is not None and listed.get("store") != str(place().paths.devices_dir):
+        return None
+    trail = open_files(place()).store.audit_trail
+    return last_about(trail, device_id) if trail.parent.is_dir() else None
+
+
+@click.command("approve")
+@click.argument("request", required=False)
+@click.option(
+    "--latest", is_flag=True, help="Show what waits, newest first, and how to approve it."
+)
+@click.option("--wait", is_flag=True, help="Wait for a device to ask, show it, and ask you.")
+@click.option("--device", metavar="ID", help="With --wait: only this device.")
+@click.option("--yes", is_flag=True, help="With --wait and the whole id of --device: do not ask.")
+@offline_option
+@target_options
+@click.pass_context
+def approve(  # noqa: PLR0913  # one parameter an option, as click hands them over
+    context: click.Context,
+    *,
+    options: TargetOptions,
+    request: str | None,
+    latest: bool,
+    wait: bool,
+    device: str | None,
+    yes: bool,
+    offline: bool,
+) -> None:
+    """Let a waiting device in.
+
+    REQUEST is the code that the device shows (any case, with or without the dash), its device id
+    or 8 characters of it, or the name you gave it.
+    """
+    from cli.device_wait import refuse_words, wait_for_request  # late: it is small, and rare
+
+    refuse_words(wait=wait, request=request, device=device, yes=yes, latest=latest)
+    road = DeviceRoad(options, offline)
+    if wait:
+        meant = wait_for_request(road, device, yes=yes)
+    elif request is None or latest:
+        _point_out(road, "approve")
+        meant = None
+    else:
+        meant = _request_meant(road, request, "approve")
+    if meant is None:
+        context.exit(FAILED)
+    decided = meant
+    answer = road.ask(
+        "device.pair.approve", {"requestId": decided}, lambda files: files.approve(decided)
+    )
+    if options.as_json:
+        say(json_text(without_store(answer)))
+        return
+    shown = answer.get("device")
+    shown = shown if isinstance(shown, dict) else {}
+    say(f"Approved {_id_of(shown)} ({printable(answer.get('requestId', decided))})")
+    roles = names(shown.get("roles"))
+    scopes = short_scopes(shown.get("approvedScopes", shown.get("scopes")))
+    say(
+        printable(
+            f"  {name_of(shown)}: {roles or 'no role'}" + (f" with {scopes}" if scopes else "")
+        )
+    )
+    say("  It gets in at its next try.")
+
+
+@click.command("reject")
+@click.argument("request", required=False)
+@offline_option
+@target_options
+@click.pass_context
+def reject(
+    context: click.Context, *, options: TargetOptions, request: str | None, offline: bool
+) -> None:
+    """Turn a waiting device away; it may ask again.
+
+    REQUEST is the code that the device shows, its device id or 8 characters of it, or its name.
+    """
+    road = DeviceRoad(options, offline)
+    if request is None:
+        _point_out(road, "reject")
+        context.exit(FAILED)
+    decided = _request_meant(road, request, "reject") or request
+    answer = road.ask(
+        "device.pair.reject", {"requestId": decided}, lambda files: files.reject(decided)
+    )
+    if options.as_json:
+        say(json_text(without_store(answer)))
+        return
+    say(f"Rejected {_id_of(answer)} ({printable(answer.get('requestId', decided))})")
+
+
+def _id_of(item: Mapping[str, Any]) -> str:
+    return printable(item.get("deviceId", "?"))
+
+
+def _request_meant(road: DeviceRoad, word: str, verb: str) -> str | None:
+    """Return the id of the request that a word means.
+
+    A name that a device gave itself lets nobody in: its request is shown, and None returned.
+    """
+    refuse_empty(word, "REQUEST")
+    if is_plain(word):
+        return word
+    listed = road.list()
+    found, unsure = find_request(listed, word)
+    if not unsure or verb == "reject":
+        return found
+    item = next(i for i in items_of(listed, "pending") if i.get("requestId") == found)
+    what = "a device chooses its own name, so the name alone lets nobody in"
+    _point_out(road, verb, pending=[item], what=what)
+    return None
+
+
+def _point_out(
+    road: DeviceRoad,
+    verb: str,
+    *,
+    pending: list[dict[str, Any]] | None = None,
+    what: str | None = None,
+) -> None:
+    """List what waits and say how to name one: no command decides about a device nobody named."""
+    if pending is None:
+        pending = items_of(road.list(), "pending")
+    if not pending:
+        raise UserFacingError(
+            "no device waits for approval",
+            remedy="let the device connect, then see `openclaw devices list`",
+        )
+    if road.options.as_json:
+        problem = UserFacingError(
+            what or f"no request was named, and {len(pending)} wait",
+            remedy=f"name one: {_how_to(verb, pending, tick='`')}",
+        )
+        from cli.failures import envelope  # late: only this answer needs it
+
+        told = envelope(problem, FAILED)
+        told["error"]["details"] = {"pending": pending}
+        say(json_text(told))
+    else:
+        say(pending_table(pending))
+    said = what or "no request was named"
+    note(f"{said[:1].upper()}{said[1:]}. To {verb} one: {_how_to(verb, pending)}")
+
+
+def _how_to(verb: str, pending: list[dict[str, Any]], *, tick: str = "") -> str:
+    """Return what to type; of several requests none is named, for any may be a stranger's."""
+    start = f"openclaw devices {verb}"
+    if len(pending) == 1:
+        return f"{tick}{start} {printable(pending[0].get('requestId', 'REQUEST'))}{tick}"
+    return f"{tick}{start} CODE{tick} (the code that the device shows)"
+
+
 def _head(text: str) -> None:
     say(styled(text, "bold", sys.stdout))
-
-
-def _items(answer: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
-    items = answer.get(key)
-    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []

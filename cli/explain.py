@@ -6,12 +6,21 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cli.failures import CallError, GatewayRefusedError, envelope
+from cli.failures import CallError, GatewayRefusedError, GatewayUnreachableError, envelope
 from cli.output import json_text, note, printable, say, styled
 from stores.errors import UserFacingError
 
 #: Longest message taken from a gateway.
 MESSAGE_CHARACTERS = 1_000
+#: Most lines taken of a snippet that a gateway offers.
+MOST_LINES = 20
+
+_WHERE = {
+    "gateway-host": "on the gateway's machine",
+    "container": "on the machine of the gateway's container",
+    "this-device": "here",
+    "browser": "in the browser",
+}
 
 
 def print_failure(error: UserFacingError, code: int, *, as_json: bool) -> None:
@@ -23,11 +32,18 @@ def print_failure(error: UserFacingError, code: int, *, as_json: bool) -> None:
 
 
 def lines_of(error: UserFacingError) -> Iterator[str]:
-    """Yield the lines of a failure: reason, what the gateway saw, target, then the one command."""
+    """Yield the lines of a failure: reason, what the gateway saw and why, target, the one command.
+
+    What a gateway refused, on the socket or by HTTP, ends with the command and where it is typed.
+    """
     cause = error.cause if isinstance(error, CallError) else error
     yield styled(_safe(cause.problem), "red", sys.stderr)
+    told = _told_by_gateway(cause)
+    if told and isinstance(cause, GatewayUnreachableError) and cause.remedy is not None:
+        yield _safe(f"{cause.remedy[:1].upper()}{cause.remedy[1:]}")
+    yield from _refusal(told)
     if isinstance(cause, GatewayRefusedError):
-        yield from _refusal(cause)
+        yield from _upgrade(cause)
     if isinstance(error, CallError):
         about = error.about
         yield f"Gateway target: {_safe(about.url)}"
@@ -40,18 +56,30 @@ def lines_of(error: UserFacingError) -> Iterator[str]:
     yield from _what_to_do(cause)
 
 
-def _refusal(error: GatewayRefusedError) -> Iterator[str]:
-    details = error.details
-    told = details.get("remedy")
-    if isinstance(told, dict) and isinstance(told.get("sentence"), str):
-        yield _safe(told["sentence"])
-    if isinstance(details.get("requestId"), str):
-        yield f"Request: {_safe(details['requestId'])}"
+def _told_by_gateway(error: UserFacingError) -> Mapping[str, Any]:
+    """Return what a gateway said of its refusal: ``details``, or those of an HTTP answer."""
+    if isinstance(error, GatewayRefusedError):
+        return error.details
+    if isinstance(error, GatewayUnreachableError):
+        told = error.details.get("refusal")
+        return told if isinstance(told, dict) else {}
+    return {}
+
+
+def _refusal(details: Mapping[str, Any]) -> Iterator[str]:
     seen = details.get("saw")
     if isinstance(seen, dict):
         facts = ", ".join(_seen(seen))
         if facts:
             yield f"Seen by the gateway: {facts}"
+    told = details.get("remedy")
+    if isinstance(told, dict) and isinstance(told.get("sentence"), str):
+        yield f"Why: {_safe(told['sentence'])}"
+    if isinstance(details.get("requestId"), str):
+        yield f"Request: {_safe(details['requestId'])}"
+
+
+def _upgrade(error: GatewayRefusedError) -> Iterator[str]:
     upgrade = error.pending_upgrade
     if upgrade is not None:
         asked = upgrade.get("scopes")
@@ -74,17 +102,29 @@ def _seen(seen: Mapping[str, Any]) -> Iterator[str]:
 
 def _what_to_do(error: UserFacingError) -> Iterator[str]:
     """Yield the one command, and where it is typed."""
-    if isinstance(error, GatewayRefusedError):
-        told = error.details.get("remedy")
-        command = told.get("command") if isinstance(told, dict) else None
+    told = _told_by_gateway(error).get("remedy")
+    remedy = told if isinstance(told, dict) else {}
+    command, where = remedy.get("command"), str(remedy.get("where"))
+    if not isinstance(command, str) and isinstance(error, GatewayRefusedError):
         upgrade = error.pending_upgrade
-        if not isinstance(command, str) and upgrade is not None:
+        if upgrade is not None:
             command = f"openclaw devices approve {upgrade.get('requestId', '')}"
-        if isinstance(command, str):
-            yield f"Run on the gateway's machine: {_safe(command)}"
-            return
-    if error.remedy is not None:
+            where = "gateway-host"
+    for name, lines in _snippets(remedy):
+        yield f"{_safe(name)}:"
+        yield from (f"  {_safe(line)}" for line in lines)
+    if isinstance(command, str):
+        yield f"Run {_WHERE.get(where, _WHERE['gateway-host'])}: {_safe(command)}"
+    elif error.remedy is not None and not isinstance(remedy.get("sentence"), str):
         yield _safe(f"{error.remedy[:1].upper()}{error.remedy[1:]}")
+
+
+def _snippets(remedy: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
+    """Yield the lines for each proxy's configuration that came with a refusal."""
+    snippets = remedy.get("snippets")
+    for name, text in snippets.items() if isinstance(snippets, dict) else ():
+        if isinstance(text, str):
+            yield str(name), text.splitlines()[:MOST_LINES]
 
 
 def _is_about_credentials(error: UserFacingError) -> bool:

@@ -20,7 +20,7 @@ INTERRUPTED = 130
 
 _EXIT_CODES = {"usage": USAGE, "transport": NO_GATEWAY}
 #: Of what stands in backticks only this is something to type: the rest are keys, names, values.
-_COMMAND = re.compile(r"`(openclaw [^`]+)`")
+_COMMAND = re.compile(r"`((?:sudo -u \S+ |[A-Z_]+=\S+ )*openclaw [^`]+)`")
 
 
 class Failure(StrEnum):

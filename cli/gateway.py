@@ -10,12 +10,18 @@ from typing import Any
 import click
 from attrs import evolve
 
+from cli.auth_token import auth_token
 from cli.explain import print_failure
+from cli.explain_peer import explain
 from cli.failures import CONFIGURATION
+from cli.fingerprint import fingerprint
 from cli.gateway_control import reload, restart
 from cli.health import health
+from cli.lockouts import lockouts
 from cli.output import json_text, note, say
 from cli.place import TIMEOUT_MS, TargetOptions, place, target_options
+from cli.service.commands import install, start, stop, uninstall
+from cli.why import why
 from stores.errors import ConfigError, StoreError, UsageError
 
 #: Words of published command lines with nothing to do here, and why.
@@ -39,6 +45,13 @@ _RUN_OPTIONS = (
     ),
     click.option("--bind", type=click.Choice(_BINDS), help="Where to listen (loopback)."),
     click.option("--auth", type=click.Choice(_MODES), help="What clients must know."),
+    click.option(
+        "--auto-approve",
+        multiple=True,
+        type=click.Choice(("published-port",)),
+        help="Let such browsers in without approval: those behind a port that this gateway's "
+        "container publishes on loopback, with the token.",
+    ),
     click.option("--token", metavar="TEXT", help="Token; visible to all users of the machine."),
     click.option("--password", metavar="TEXT", help="Password; visible to all users."),
     click.option("--token-file", type=_FILE, metavar="FILE", help="Read the token from FILE."),
@@ -94,9 +107,9 @@ def _run_options(command: Any) -> Any:
 def run(context: click.Context, /, **words: Any) -> None:
     """Run the gateway in the foreground until Ctrl-C or SIGTERM."""
     _refuse_unsupported(words)
-    for name, why in _NOTHING_TO_DO.items():
+    for name, reason in _NOTHING_TO_DO.items():
         if words.pop(name):
-            note(f"note: --{name.replace('_', '-')} has no effect: {why}")
+            note(f"note: --{name.replace('_', '-')} has no effect: {reason}")
     context.exit(_run_here(words))
 
 
@@ -137,7 +150,20 @@ def _run_here(words: dict[str, Any]) -> int:
         return CONFIGURATION
 
 
-for _command in (health, reload, restart):
+for _command in (
+    auth_token,
+    explain,
+    fingerprint,
+    health,
+    install,
+    lockouts,
+    reload,
+    restart,
+    start,
+    stop,
+    uninstall,
+    why,
+):
     gateway.add_command(_command)
 
 

@@ -125,9 +125,12 @@ def _names(value: object) -> str:
 
 
 @click.command("restart")
+@click.option("--system", is_flag=True, help="The service of the machine, not of a user.")
 @target_options
-def restart(*, options: TargetOptions) -> None:
-    """Let the running gateway say goodbye and start anew, as the same process."""
+def restart(*, options: TargetOptions, system: bool) -> None:
+    """Let the running gateway start anew: as the service it is, or as the same process."""
+    if _restarted_as_service(options, system=system):
+        return
     from cli.road import ask, find_road  # late: it loads the configuration's reader
 
     timeout_s = (options.timeout_ms or TIMEOUT_MS) / 1000
@@ -139,11 +142,26 @@ def restart(*, options: TargetOptions) -> None:
     if road.target.is_local_default:
         again = _wait_for_the_new_one(road, told, deadline)
     if options.as_json:
-        say(json_text(told | {"url": again}))
+        done = {"action": "restart", "result": "restarted"}
+        say(json_text(told | {"url": again} | done))
     elif again is None:
         say("Asked the gateway to start anew.")
     else:
         say(f"Restarted: the gateway listens on {again} again (pid {told.get('pid')}).")
+
+
+def _restarted_as_service(options: TargetOptions, *, system: bool) -> bool:
+    """Let systemd restart the gateway if it runs it; tell whether it does."""
+    if not (system or _only_here(options)):
+        return False
+    from cli.service.service import service_here  # late, both: a gateway may be no service
+
+    service = service_here(system=system)
+    if not (system or service.path.exists()):
+        return False
+    from cli.service.work import restart_if_service
+
+    return restart_if_service(service, as_json=options.as_json)
 
 
 def _wait_for_the_new_one(road: Road, told: dict[str, Any], deadline: float) -> str | None:

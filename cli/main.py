@@ -87,6 +87,7 @@ def _set_colour(_: click.Context, __: click.Parameter, off: bool) -> None:  # no
         "gateway": ("cli.gateway:gateway", "Run the gateway, ask it things."),
         "config": ("cli.config:config", "Look at the configuration file and change it."),
         "devices": ("cli.devices:devices", "List, approve and reject devices."),
+        "doctor": ("cli.doctor:doctor", "Find what is set up wrong."),
         "health": ("cli.health:health", "Tell whether the gateway is well."),
         "pairing": ("cli.pairing:pairing", "Where to look for devices that wait."),
     },

@@ -109,14 +109,15 @@ def note(text: str) -> None:
 def table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """Return a table whose long cells wrap at words, as wide as the terminal at most."""
     cells = [[printable(cell, limit=CELL_CHARACTERS) for cell in row] for row in rows]
-    widths = _fit([heads, *cells], _columns())
+    widths = _fit([heads, *cells], columns())
     lines = [styled(line, "bold", sys.stdout) for line in _drawn(heads, widths)]
     for row in cells:
         lines += _drawn(row, widths)
     return "\n".join(lines)
 
 
-def _columns() -> int:
+def columns() -> int:
+    """Return how wide text may be drawn."""
     import shutil  # late: only tables ask
 
     return max(40, shutil.get_terminal_size((PLAIN_COLUMNS, 24)).columns)
@@ -153,6 +154,14 @@ def _drawn(cells: Sequence[str], widths: Sequence[int]) -> list[str]:
         ]
         lines.append(GAP.join(padded).rstrip())
     return lines
+
+
+def wrapped(text: str, width: int, *, indent: str = "") -> list[str]:
+    """Return text in lines of a width at most, the later ones after ``indent``."""
+    head, *rest = _wrapped(text, width)
+    if rest and indent:
+        rest = _wrapped(" ".join(rest), width - len(indent))
+    return [head, *(f"{indent}{line}" for line in rest)]
 
 
 def _wrapped(text: str, width: int) -> list[str]:

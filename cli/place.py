@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from attrs import field, frozen
+from attrs import field, fields, frozen
 
 from stores.paths import Paths, resolve_paths
 
@@ -48,6 +48,7 @@ class TargetOptions:
     password: str | None = field(default=None, repr=False)
     token_file: Path | None = None
     password_file: Path | None = None
+    tls_fingerprint: str | None = None
     timeout_ms: int | None = None
     as_json: bool = False
 
@@ -61,6 +62,11 @@ _OPTIONS = (
         type=click.IntRange(1, 3_600_000),
         metavar="MS",
         help=f"Wait this long for the gateway, in ms ({TIMEOUT_MS}).",
+    ),
+    click.option(
+        "--tls-fingerprint",
+        metavar="SHA256",
+        help="Accept this certificate and no other; `openclaw gateway fingerprint` prints it.",
     ),
     click.option(
         "--password-file", type=_FILE, metavar="FILE", help="Read the password from FILE."
@@ -78,7 +84,7 @@ def target_options(command: F) -> F:
     """Give a command the options every call takes, as one argument ``options``."""
 
     def gathered(*args: Any, **words: Any) -> Any:
-        names = ("url", "token", "password", "token_file", "password_file", "timeout_ms", "as_json")
+        names = [field.name for field in fields(TargetOptions)]
         options = TargetOptions(**{name: words.pop(name) for name in names})
         return command(*args, options=options, **words)
 

@@ -21,7 +21,15 @@ from stores.credentials import (
 )
 from stores.errors import StoreError, UserFacingError
 from stores.identity import CachedToken, TokenCache, open_identity
-from stores.target import Target, refuse_plaintext, resolve_target
+from stores.own_gateway import as_it_serves
+from stores.target import (
+    ALLOW_PRIVATE_VARIABLE,
+    Target,
+    is_loopback,
+    pinned_by_flag,
+    refuse_plaintext,
+    resolve_target,
+)
 
 if TYPE_CHECKING:
     from cli.client import Answer
@@ -66,6 +74,10 @@ def find_road(options: TargetOptions, *, port: int | None = None) -> Road:
     target = resolve_target(
         loaded, here.env, url=options.url, port=port, default_port=paths.default_port
     )
+    if target.is_local_default:
+        target = as_it_serves(target, loaded, here.env, paths)
+    if options.tls_fingerprint is not None:
+        target = pinned_by_flag(target, options.tls_fingerprint)
     flags = AuthFlags(
         token=options.token,
         token_file=options.token_file,
@@ -78,10 +90,21 @@ def find_road(options: TargetOptions, *, port: int | None = None) -> Road:
     return Road(
         place=here,
         loaded=loaded,
-        target=refuse_plaintext(target),
+        target=_safe(target, here),
         credentials=credentials,
         secret_by_flag=flags != AuthFlags(),
     )
+
+
+def _safe(target: Target, here: Place) -> Target:
+    """Refuse to send secrets in clear; where that is allowed, say it every time."""
+    safe = refuse_plaintext(target, here.env)
+    if not (safe.secure or is_loopback(safe.dial_host)):
+        note(
+            f"warning: {safe.url} is not encrypted, and {ALLOW_PRIVATE_VARIABLE} lets it be: "
+            "everybody on that network can read the secret"
+        )
+    return safe
 
 
 def ask(road: Road, method: str, params: Any = None, *, timeout_s: float) -> Answer:
@@ -157,11 +180,31 @@ def _with_remedy(error: UserFacingError, road: Road) -> UserFacingError:
         return error
     if how is Failure.REFUSED:
         error.remedy = "start the gateway with `openclaw gateway run`"
+        if _name_other_port(error, road):
+            return error
     else:
         error.remedy = "see what holds the port, and what the gateway's log in "
         error.remedy += f"{road.place.paths.logs_dir} says"
     _name_holder(error, road.target.port)
     return error
+
+
+def _name_other_port(error: GatewayUnreachableError, road: Road) -> bool:
+    """Say that this machine's gateway runs, on another port than the one in force here."""
+    from cli.config_words import running_gateway  # late: only failures need it
+
+    running = running_gateway(road.place.paths)
+    if running is None or running.port in (None, road.target.port):
+        return False
+    port = running.port
+    error.problem += f"; the gateway of {road.place.paths.state_dir} runs on port {port}"
+    error.details["runningPort"] = port
+    if road.loaded.config.gateway.port is None:
+        error.remedy = f"name its port: `OPENCLAW_GATEWAY_PORT={port} openclaw health`"
+    else:
+        error.remedy = "let it take the configured port with `openclaw gateway restart`, or "
+        error.remedy += f"configure the one it has with `openclaw config set gateway.port {port}`"
+    return True
 
 
 def _name_holder(error: GatewayUnreachableError, port: int) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import hmac
 import socket
 import ssl
 import time
@@ -17,8 +15,8 @@ from attrs import define, field
 from wsproto import events
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
+from cli import tls_line
 from cli.failures import Failure, GatewayUnreachableError
-from stores.target import is_loopback
 
 if TYPE_CHECKING:
     from stores.target import Target
@@ -29,13 +27,10 @@ MAX_MESSAGE_BYTES = 26_214_400
 EXCERPT_CHARACTERS = 160
 #: Of a sentence of the gateway itself, which a cut would rob of its end: the command to type.
 MESSAGE_CHARACTERS = 1_000
-#: For the goodbye, and for finding out whether a silent port wanted TLS.
+#: For the goodbye.
 COURTESY_S = 0.3
 #: A Ctrl-C that comes right before a blocking call is heard when the call ends.
 SLICE_S = 0.25
-
-# RFC 8446, section 5.1: an alert, and a handshake, as the first bytes of a TLS record.
-_TLS_RECORDS = (b"\x15\x03", b"\x16\x03")
 
 
 @define(eq=False)
@@ -128,26 +123,11 @@ class Wire:
 
     def _encrypt(self) -> None:
         self.waiting_for = "the TLS handshake"
-        context = ssl.create_default_context()
-        pinned = self.target.tls_fingerprint
-        if pinned is not None or is_loopback(self.target.host):
-            # loopback: the bytes leave this machine as little as those of plain ws
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
         try:
             self._socket.settimeout(self._left_s())
-            secure = context.wrap_socket(self._socket, server_hostname=self.target.host)
+            self._socket = tls_line.encrypt(self._socket, self.target)
         except TimeoutError as error:
             raise self._timeout() from error
-        except ssl.SSLCertVerificationError as error:
-            raise self._tls(f"its certificate is not trusted ({error.verify_message})") from error
-        except (ssl.SSLError, OSError) as error:
-            raise self._tls("the port does not speak TLS; try a ws:// address") from error
-        self._socket = secure
-        certificate = secure.getpeercert(binary_form=True) or b""
-        if pinned is not None and not _fits(pinned, certificate):
-            found = hashlib.sha256(certificate).hexdigest()
-            raise self._tls(f"its certificate has another fingerprint, sha256 {found}")
 
     def _upgrade(self) -> None:
         self.waiting_for = "the answer to the WebSocket upgrade"
@@ -185,8 +165,8 @@ class Wire:
         try:
             self._protocol.receive_data(data)
         except RemoteProtocolError as error:
-            if self._first.startswith(_TLS_RECORDS):
-                raise self._tls("the port speaks TLS; try a wss:// address") from error
+            if self._first.startswith(tls_line.TLS_RECORDS):
+                raise tls_line.speaks_tls(self.target) from error
             raise GatewayUnreachableError(
                 Failure.HTTP,
                 f"what listens at {self._place} is not a gateway: it answered the WebSocket "
@@ -221,7 +201,7 @@ class Wire:
         except TimeoutError as error:
             raise self._timeout() from error
         except ssl.SSLError as error:
-            raise self._tls("the encrypted connection broke") from error
+            raise tls_line.broke(self.target, error) from error
         except OSError as error:
             data, why = b"", error.strerror or str(error)
         else:
@@ -231,8 +211,8 @@ class Wire:
         if self._first or self.target.secure or not self._upgrading:
             raise self._dropped(why)
         self._socket.close()  # a server that takes one client at a time waits for it
-        if self._wants_tls():
-            raise self._tls("the port speaks TLS; try a wss:// address")
+        if tls_line.certificate_there(self.target) is not None:
+            raise tls_line.speaks_tls(self.target)
         raise self._dropped(why)
 
     def _receive_some(self) -> bytes:
@@ -248,21 +228,6 @@ class Wire:
     @property
     def _upgrading(self) -> bool:
         return self._protocol.state is wsproto.connection.ConnectionState.CONNECTING
-
-    def _wants_tls(self) -> bool:
-        """Find out whether a port that hangs up on plain HTTP would answer TLS."""
-        context = ssl.create_default_context()
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        address = (self.target.dial_host, self.target.port)
-        try:
-            with (
-                socket.create_connection(address, timeout=COURTESY_S) as plain,
-                context.wrap_socket(plain),
-            ):
-                return True
-        except (ssl.SSLError, OSError):
-            return False
 
     def _write(self, data: bytes) -> None:
         try:
@@ -291,9 +256,6 @@ class Wire:
             asked=self.asked,
         )
 
-    def _tls(self, why: str) -> GatewayUnreachableError:
-        return GatewayUnreachableError(Failure.TLS, f"no TLS agreement with {self._place}: {why}")
-
     def _dropped(self, why: str, **details: object) -> GatewayUnreachableError:
         return GatewayUnreachableError(
             Failure.DROPPED,
@@ -309,12 +271,15 @@ class Wire:
         return self._dropped(why, closeCode=int(goodbye.code), closeReason=reason)
 
     def _rejected(self, event: events.RejectConnection, body: bytes) -> GatewayUnreachableError:
-        if event.status_code == 400 and b"HTTPS port" in body:  # what nginx answers to plain HTTP
-            return self._tls("the port speaks TLS; try a wss:// address")
+        if event.status_code == 400 and tls_line.wants_tls(body):
+            return tls_line.speaks_tls(self.target)
         status, server, excerpt = event.status_code, _header(event, b"server"), _excerpt(body)
         details: dict[str, object] = {"httpStatus": status, "excerpt": excerpt}
         if server:
             details["server"] = server
+        refusal = _own_details(body)
+        if refusal:
+            details["refusal"] = refusal
         by = f" by {server}" if server else ""
         told = _own_words(body)
         said = f": {excerpt}" if excerpt and told is None else ""
@@ -331,6 +296,18 @@ def _header(event: events.RejectConnection, name: bytes) -> str:
         if key.lower() == name:
             return _excerpt(value)
     return ""
+
+
+def _own_details(body: bytes) -> dict[str, object]:
+    """Return what a gateway's JSON error says besides: what was seen, and the remedy; else none."""
+    import json  # late: only a rejection needs it
+
+    try:
+        details = json.loads(body)["details"]
+        found = {key: details[key] for key in ("saw", "remedy")}
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return {}
+    return found if all(isinstance(one, dict) for one in found.values()) else {}
 
 
 def _own_words(body: bytes) -> str | None:
@@ -352,8 +329,3 @@ def _excerpt(data: bytes, *, most: int = EXCERPT_CHARACTERS) -> str:
     text = " ".join(data.decode("utf-8", "replace").split())
     safe = "".join(char if char.isprintable() else "?" for char in text)
     return safe if len(safe) <= most else f"{safe[:most]}…"
-
-
-def _fits(pinned: str, certificate: bytes) -> bool:
-    plain = pinned.lower().removeprefix("sha256:").replace(":", "")
-    return hmac.compare_digest(plain, hashlib.sha256(certificate).hexdigest())

@@ -6,18 +6,22 @@ import logging
 from functools import partial
 from typing import Any
 
+from attrs import evolve
+
 from gateway.door import Door, Visit
 from gateway.hub import Session
 from gateway.methods.system import health_of
 from gateway.policy.access import PROBE, Admission, Admit, Facts, RequirePairing
+from gateway.policy.credentials import Accepted
 from gateway.policy.remedy import Refused, explain_full_list, explain_pairing
+from gateway.policy.words import quoted
 from gateway.protocol.close import INTERNAL_ERROR, POLICY_VIOLATION
 from gateway.protocol.errors import DetailCode, ErrorCode, ErrorShape
 from gateway.protocol.frames import StateVersion, response_ok
 from gateway.protocol.hello import HelloAuth, PendingUpgrade, Snapshot, build_hello
 from gateway.protocol.signature import ProofOk
 from stores import pairing
-from stores.errors import StoreError, TooManyPendingError, TransitionError
+from stores.errors import StoreError, TooManyPendingError, TooManyScopesError, TransitionError
 from stores.records import PairedDevice, PendingRequest
 from stores.transition import Caller, Rules, Wish
 
@@ -44,8 +48,20 @@ def wish_of(facts: Facts) -> Wish:
         display_name=client.display_name and client.display_name[:MAX_DISPLAY_NAME],
         remote_ip=None if facts.locality.local else str(facts.address.client),
         why=str(facts.locality.why),
-        origin={"peer": str(facts.address.peer), "client": str(facts.address.client)},
+        origin=_came_from(facts),
     )
+
+
+def _came_from(facts: Facts) -> dict[str, str]:
+    """Return the ``from`` of an audit line: addresses, and the user whom a proxy named."""
+    came = {"peer": str(facts.address.peer), "client": str(facts.address.client)}
+    user = user_of(facts)
+    return came if user is None else came | {"user": quoted(user)}
+
+
+def user_of(facts: Facts) -> str | None:
+    """Return the user whom the proxy signed in, or None but in mode trusted-proxy."""
+    return facts.credential.user if isinstance(facts.credential, Accepted) else None
 
 
 async def request_pairing(
@@ -58,14 +74,17 @@ async def request_pairing(
     words = door.runtime.words
     try:
         item = await _waiting(door, facts)
-    except TooManyPendingError:
-        return explain_full_list(decision, facts, words=words)
+    except TooManyPendingError as error:
+        scopes = isinstance(error, TooManyScopesError)
+        return explain_full_list(decision, facts, words=words, too_many_scopes=scopes)
     except TransitionError as error:
         return _not_allowed(error)
     except StoreError as error:
         return _store_trouble(error)
     _log_upgrade(visit, facts, str(decision.reason))
-    return explain_pairing(decision, facts, request_id=item.request_id, words=words)
+    return explain_pairing(
+        decision, facts, request_id=item.request_id, words=words, lists=visit.lists
+    )
 
 
 async def _waiting(door: Door, facts: Facts) -> PendingRequest:
@@ -83,13 +102,19 @@ async def _waiting(door: Door, facts: Facts) -> PendingRequest:
 async def admit_silently(
     door: Door, visit: Visit, facts: Facts, decision: Admit
 ) -> PairedDevice | Refused:
-    """Pair or upgrade a local device at once, with its audit line, and return its record."""
-    wish = wish_of(facts)
-    caller = Caller("local", uid=door.runtime.own_uid)
+    """Pair or upgrade a device at once, with its audit line, and return its record.
+
+    A rule gives what it names and no more: the rest of the wish waits for an operator.
+    """
+    wish, rule = wish_of(facts), decision.rule
+    caller, via = Caller("local", uid=door.runtime.own_uid), "silent"
+    if rule is not None:
+        wish, via = evolve(wish, scopes=decision.scopes), rule.via
+        caller = Caller("rule", rule=rule.name)
     waiting = {item.request_id for item in door.runtime.store.book.pending_of(wish.device_id)}
     try:
         item, device = await door.keeper.apply(
-            partial(pairing.admit, wish=wish, caller=caller, via="silent")
+            partial(pairing.admit, wish=wish, caller=caller, via=via)
         )
     except TransitionError as error:
         return _not_allowed(error)
@@ -102,7 +127,11 @@ async def admit_silently(
         _log_upgrade(visit, facts, "scope-upgrade" if known_role else "role-upgrade")
     extra = {"conn": visit.conn_id}
     logger.info(
-        "device pairing auto-approved device=%s role=%s", wish.device_id, wish.role, extra=extra
+        "device pairing auto-approved device=%s role=%s%s",
+        wish.device_id,
+        wish.role,
+        "" if rule is None else f" rule={quoted(rule.name)} scopes={','.join(wish.scopes)}",
+        extra=extra,
     )
     paired: PairedDevice = device
     return paired
@@ -162,6 +191,9 @@ async def welcome(
     session.protocol = facts.protocol or session.protocol
     session.method, session.local = decision.method, facts.locality.local
     session.address = str(facts.address.client)
+    session.visit, session.user = visit, user_of(facts)
+    if session.user is not None:
+        _log_user(visit, session, facts)
     session.connected_at_ms = runtime.now_ms()
     session.pending_upgrade_id = upgrade.request_id if upgrade else None
     session.admit(role=decision.role, scopes=decision.scopes)
@@ -198,6 +230,18 @@ def _hello(door: Door, session: Session, auth: HelloAuth) -> dict[str, Any]:
         auth=auth,
         scopes=session.scopes,
         snapshot=now,
+    )
+
+
+def _log_user(visit: Visit, session: Session, facts: Facts) -> None:
+    logger.info(
+        "conn=%s admitted user=%s client=%s peer=%s device=%s",
+        visit.conn_id,
+        quoted(session.user),
+        session.address,
+        facts.address.peer,
+        facts.device_id or "none",
+        extra={"conn": visit.conn_id},
     )
 
 

@@ -17,6 +17,7 @@ from gateway.protocol.frames import StateVersion
 from gateway.pulse import tell_health, tell_presence, tick
 from gateway.reload import Reloader
 from gateway.session import shutdown_event
+from stores.peers_seen import FILE_NAME
 
 logger = logging.getLogger("gateway.main")
 
@@ -50,7 +51,15 @@ def services_of(door: Door, reloader: Reloader) -> list[Service]:
         keeper.watch,
         keeper.expire_pending,
         reloader.watch,
+        door.keep_refusals,
         runtime.pulse.ping_sessions,
+        runtime.supervisor.feed_watchdog,
+        partial(
+            runtime.peers.keep,
+            runtime.paths.logs_dir / FILE_NAME,
+            runtime.in_thread,
+            now_ms=runtime.now_ms,
+        ),
         partial(tick, runtime.hub, now_ms=runtime.now_ms),
         partial(tell_health, runtime.hub, public_health, new_version),
         partial(
@@ -86,11 +95,21 @@ async def run_gateway(
                 background.start_soon(service)
             on_ready()
             await stop.wait()
+            _tell_supervisor(door)
             background.cancel_scope.cancel()
         door.lobby.close()
         door.runtime.hub.broadcast(shutdown_event(restarts=door.runtime.restart_wanted))
         door.runtime.hub.end_all(SERVICE_RESTART)
         sessions.cancel_scope.deadline = trio.current_time() + DRAIN_S
+
+
+def _tell_supervisor(door: Door) -> None:
+    """Tell the service manager that the gateway ends, or that it starts anew as the same process."""
+    runtime = door.runtime
+    if runtime.restart_wanted:
+        runtime.supervisor.reloading()
+    else:
+        runtime.supervisor.stopping()
 
 
 async def obey_signals(door: Door, stop: trio.Event, end_now: Callable[[int], None]) -> None:

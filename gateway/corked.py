@@ -10,6 +10,9 @@ import trio
 #: What is read at once where nobody says how much, bytes.
 READ_BYTES = 65_536
 
+# The first byte of a close frame (RFC 6455, section 5.2); each write is one frame.
+_CLOSE_FRAME = b"\x88"
+
 
 class CorkedStream(trio.abc.Stream):
     """A stream in front of another: ``head`` is received first, corked writes wait.
@@ -36,6 +39,8 @@ class CorkedStream(trio.abc.Stream):
         self._filled = False
         #: Whether anything was ever written.
         self.wrote = False
+        #: Whether the last frame written was a close.
+        self.said_goodbye = False
         #: Called once when the stream is closed.
         self.on_close: Callable[[], None] | None = None
 
@@ -60,6 +65,7 @@ class CorkedStream(trio.abc.Stream):
         """Send, or remember while corked."""
         self._refuse_if_closed()
         self.wrote = True
+        self.said_goodbye = bytes(data[:1]) == _CLOSE_FRAME
         if self._corked:
             self._held += data
             return
@@ -86,6 +92,10 @@ class CorkedStream(trio.abc.Stream):
     def uncork(self) -> None:
         """Let the next write take along what was held back."""
         self._corked = False
+
+    async def say_last(self, data: bytes) -> None:
+        """Send what the library left unsaid when it closed this stream."""
+        await self._inner.send_all(data)
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait as the inner stream does."""

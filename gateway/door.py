@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from ipaddress import ip_address
+from typing import Any
 
 import trio
 from attrs import define, field, frozen
 
 from gateway.keeper import Keeper
 from gateway.lobby import Lobby, Seat
-from gateway.policy.address import ClientAddress, ForwardingHeaders, resolve_client
+from gateway.peers import looks_direct, shape_of
+from gateway.policy.address import (
+    ClientAddress,
+    ForwardingHeaders,
+    IPAddress,
+    judge_locality,
+    normalise_ip,
+    resolve_client,
+)
+from gateway.policy.credentials import Verdict
+from gateway.policy.proxy_auth import judge_identity
+from gateway.policy.seen import IN_FULL, Lists, proxy_hint, saw_of
+from gateway.policy.throttle import address_group
+from gateway.protocol.close import Close
 from gateway.refusals import RefusalLog, Visitor
 from gateway.runtime import Runtime
 from gateway.settings import Settings
+from stores.peers_seen import Shape
+from stores.refusal_ring import ring_file
 
 Header = tuple[bytes, bytes]
 
@@ -35,12 +51,72 @@ class Door:
         text = "unauthenticated connections ended to make room: more than are allowed at once"
         self.refusals.note(seat.address or "behind a trusted proxy", "n/a", text)
 
+    def tell_refusal(
+        self,
+        visit: Visit,
+        close: Close,
+        *,
+        sentence: str = "",
+        command: str | None = None,
+        hint: str = "",
+        about: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Log a refused connection, and keep it for those who ask why.
+
+        Args:
+            close: How it ended; of plain HTTP the status and its text.
+            about: What is known of it beyond the head of its request; see `Refused`.
+        """
+        logged = self.refusals.write(
+            visit.visitor(), close, sentence=sentence, command=command, hint=hint
+        )
+        entry: dict[str, Any] = {"connId": visit.conn_id, "code": str(close.code)}
+        entry |= {"authenticated": False, **(about or {})}
+        entry |= {"closeCode": close.code, "closeReason": close.reason}
+        entry |= {"sentence": sentence, "command": command}
+        entry.setdefault("saw", self._seen(visit))
+        self.runtime.refusals.add(
+            address_group(visit.address.client),
+            entry,
+            now_ms=self.runtime.now_ms(),
+            logged=logged,
+        )
+
+    def tell_proxy(self, visit: Visit) -> None:
+        """Log that the peer of an admitted connection forwards and is not trusted, if it does."""
+        if visit.address.untrusted_proxy:
+            advice = proxy_hint(visit.address, lists=visit.lists, program=self.runtime.words.local)
+            text = f"sends forwarding headers and is not in gateway.trustedProxies{advice}"
+            self.refusals.note_proxy(str(visit.address.peer), visit.conn_id, text)
+
+    async def keep_refusals(self) -> None:
+        """Serve for ever: keep the file of refusals, and tell of storms that are over."""
+        runtime = self.runtime
+        await runtime.refusals.keep_written(
+            ring_file(runtime.paths.logs_dir),
+            runtime.in_thread,
+            each_round=self.refusals.tell_ended,
+        )
+
+    def _seen(self, visit: Visit) -> dict[str, Any]:
+        locality = judge_locality(
+            visit.address,
+            host=visit.host,
+            origin=visit.origin,
+            machine_names=self.runtime.machine_names,
+            peer_uid=None,
+            uid_known=False,
+            own_uid=self.runtime.own_uid,
+        )
+        return saw_of(visit.address, visit.host, visit.origin, locality, tier=IN_FULL)
+
 
 @frozen
 class Visit:
     """One connection before it is judged; ``settings`` are those it began with.
 
-    ``peer`` and ``local`` are the (address, port) ends of the socket.
+    ``peer`` and ``local`` are the (address, port) ends of the socket. ``identity`` is what the
+    word of the proxy came to, in mode trusted-proxy alone.
     """
 
     conn_id: str
@@ -51,6 +127,12 @@ class Visit:
     origin: str | None
     user_agent: str | None
     settings: Settings
+    identity: Verdict | None = None
+
+    @property
+    def lists(self) -> Lists:
+        """What the configuration lists, for commands that add to it."""
+        return Lists(self.settings.trusted, self.settings.allowed_origins)
 
     def visitor(self) -> Visitor:
         """Return what the log says about the connection."""
@@ -74,21 +156,54 @@ def begin_visit(
 ) -> Visit:
     """Return what the head of a request tells about a connection; header names are lower case."""
     settings = door.runtime.settings
+    forwarding = ForwardingHeaders.from_headers(headers)
     address = resolve_client(
         ip_address(peer[0].partition("%")[0]),
-        ForwardingHeaders.from_headers(headers),
+        forwarding,
         settings.trusted,
         allow_real_ip=settings.allow_real_ip,
     )
+    host, origin = _value(headers, b"host"), _value(headers, b"origin")
+    if not looks_direct(address, host):
+        shape = shape_of(address, host, origin, door.runtime.machine_names)
+        if shape is not None:
+            now_ms = door.runtime.now_ms()
+            door.runtime.peers.note(
+                address, forwarding, shape, host=host, origin=origin, now_ms=now_ms
+            )
     return Visit(
         conn_id=conn_id,
         peer=peer,
         local=local,
         address=address,
-        host=_value(headers, b"host"),
-        origin=_value(headers, b"origin"),
+        host=host,
+        origin=origin,
         user_agent=_value(headers, b"user-agent"),
         settings=settings,
+        identity=_identity(settings, address.peer, local, headers),
+    )
+
+
+def _identity(
+    settings: Settings, peer: IPAddress, local: tuple[str, int], headers: Sequence[Header]
+) -> Verdict | None:
+    if settings.proxy is None:
+        return None
+    local_end = normalise_ip(local[0].partition("%")[0]) or peer
+    return judge_identity(
+        settings.proxy, settings.trusted, peer=peer, local_end=local_end, headers=headers
+    )
+
+
+def note_lost_upgrade(door: Door, visit: Visit, headers: Sequence[Header]) -> None:
+    """Count a handshake that lost a header on its way, for whoever looks after the proxy."""
+    door.runtime.peers.note(
+        visit.address,
+        ForwardingHeaders.from_headers(headers),
+        Shape.LOST_UPGRADE,
+        host=visit.host,
+        origin=visit.origin,
+        now_ms=door.runtime.now_ms(),
     )
 
 

@@ -6,13 +6,15 @@ Nothing between gathering and deciding waits, so a verdict is always about facts
 from __future__ import annotations
 
 import logging
-from typing import TypeAlias
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from gateway.admission import admit_silently, request_pairing, welcome
 from gateway.door import Door, Visit
 from gateway.hub import Session
+from gateway.own_network import is_default_gateway
 from gateway.peer_uid import kernel_tells, peer_uid
 from gateway.policy.access import (
     PROBE,
@@ -23,12 +25,14 @@ from gateway.policy.access import (
     Refuse,
     RequirePairing,
     decide_access,
+    leaves_a_wish,
     refused_early,
 )
-from gateway.policy.address import Locality, judge_locality
+from gateway.policy.address import Locality, LocalityReason, is_within, judge_locality
 from gateway.policy.credentials import Accepted, Rejected, judge_credentials
-from gateway.policy.origin import judge_origin
+from gateway.policy.origin import host_is_ours, judge_origin
 from gateway.policy.remedy import Refused, explain
+from gateway.policy.rules import may_be_published_port
 from gateway.policy.throttle import bucket_for
 from gateway.protocol import close as closes
 from gateway.protocol.close import Close
@@ -55,15 +59,26 @@ class Goodbye:
     frame: str | None = None
     sentence: str = ""
     command: str | None = None
+    #: Of `Refused`: what of the sentence is about the peer, and what else the ring keeps.
+    hint: str = ""
+    about: Mapping[str, Any] = field(factory=dict)
 
 
 Outcome: TypeAlias = str | Goodbye
 
 
 async def shake_hands(
-    door: Door, visit: Visit, session: Session, nonce: str, message: str | bytes
+    door: Door,
+    visit: Visit,
+    session: Session,
+    nonce: str,
+    message: str | bytes,
+    proven: Callable[[], None],
 ) -> Outcome:
     """Judge the first message of a connection.
+
+    Args:
+        proven: Called when a right credential was shown, before anything is written for it.
 
     Returns:
         The hello-ok frame of a session that is now open, or how to say goodbye.
@@ -93,6 +108,8 @@ async def shake_hands(
             facts = gather(door, visit, params, nonce)
             first = decide_access(facts)
     facts, decision = decide(door, visit, facts, first)
+    if not isinstance(decision, Refuse):
+        proven()  # not a moment before: for who is locked out nothing may tell a right guess
     return await _act(door, visit, session, request.id, facts, decision)
 
 
@@ -132,7 +149,7 @@ def gather(door: Door, visit: Visit, params: ConnectParams, nonce: str) -> Facts
     device_id = params.device.id if params.device and isinstance(proof, ProofOk) else None
     book = runtime.store.book
     paired = book.paired.get(device_id) if device_id else None
-    return Facts(
+    facts = Facts(
         params=params,
         protocol=protocol,
         address=address,
@@ -147,19 +164,54 @@ def gather(door: Door, visit: Visit, params: ConnectParams, nonce: str) -> Facts
             allowed_origins=settings.allowed_origins,
             public_origin=settings.public_origin,
             machine_names=runtime.machine_names,
-            peer_is_loopback=address.direct_loopback,
+            peer_is_loopback=address.direct_loopback and not _speaks_for_a_user(visit),
         ),
         proof=proof,
         credential=judge_credentials(
-            settings.secrets, params.auth, paired=paired, role=params.role
+            settings.secrets,
+            params.auth,
+            paired=paired,
+            role=params.role,
+            identity=visit.identity,
         ),
         paired=paired,
         blocked=bool(device_id and book.blocked(device_id)),
         auto_approve_local=settings.auto_approve_local,
     )
+    return _with_rules(door, visit, facts) if settings.rules else facts
+
+
+def _with_rules(door: Door, visit: Visit, facts: Facts) -> Facts:
+    """Add what rules ask for, but for the way out of our network: that costs a look at files."""
+    settings = visit.settings
+    return evolve(
+        facts,
+        rules=settings.rules,
+        peer_is_proxy=is_within(visit.address.peer, settings.trusted),
+        host_is_ours=host_is_ours(
+            visit.host,
+            machine_names=door.runtime.machine_names,
+            public_origin=settings.public_origin,
+            allowed_origins=settings.allowed_origins,
+        ),
+    )
+
+
+def _speaks_for_a_user(visit: Visit) -> bool:
+    """Tell whether a proxy that signs users in sent a connection, or somebody who poses as it."""
+    match visit.identity:
+        case Accepted():
+            return True
+        case Rejected(claimed=claimed):
+            return claimed
+        case None:
+            return False
 
 
 def _locality(door: Door, visit: Visit, owner: int | None, *, asked: bool = False) -> Locality:
+    if _speaks_for_a_user(visit):
+        # Such a proxy need not say for whom it forwards; that it forwards is known.
+        return Locality(local=False, why=LocalityReason.FORWARDED, uid_confirmed=False)
     return judge_locality(
         visit.address,
         host=visit.host,
@@ -184,6 +236,10 @@ def decide(
     decision = first or decide_access(facts)
     if facts.locality.local and _depends_on_locality(door, visit, facts, decision):
         facts = _with_owner(door, visit, facts)
+        decision = decide_access(facts)
+    if leaves_a_wish(decision) and may_be_published_port(facts):
+        way_out = is_default_gateway(facts.address.peer)
+        facts = evolve(facts, peer_is_default_gateway=way_out)
         decision = decide_access(facts)
     if refused_early(facts) is not None:
         return facts, decision
@@ -260,7 +316,9 @@ async def _act(
 ) -> Outcome:
     match decision:
         case Refuse():
-            return _goodbye(request_id, explain(decision, facts, words=door.runtime.words))
+            return _goodbye(
+                request_id, explain(decision, facts, words=door.runtime.words, lists=visit.lists)
+            )
         case RequirePairing():
             return _goodbye(request_id, await request_pairing(door, visit, facts, decision))
         case Admit():
@@ -279,4 +337,7 @@ def _goodbye(request_id: str, refused: Refused) -> Goodbye:
         response_error(request_id, refused.error),
         refused.sentence,
         refused.command,
+        refused.hint,
+        refused.about
+        or {"code": str((refused.error.details or {}).get("code", refused.error.code))},
     )

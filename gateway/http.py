@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,17 @@ import h11
 import orjson
 import trio
 
+from gateway import http_refusals as refusals
 from gateway.door import Door, Visit
 from gateway.policy.origin import judge_origin
+from gateway.protocol.close import Close
+from gateway.refusal_page import PAGE_HEADERS, HttpRefusal
 
-Answer = tuple[int, bytes, bytes, tuple[tuple[bytes, bytes], ...]]
+Headers = tuple[tuple[bytes, bytes], ...]
+Answer = tuple[int, bytes, bytes, Headers]
 
 _JSON = b"application/json"
+_HTML = b"text/html; charset=utf-8"
 _COMMON = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -33,63 +39,115 @@ _REASONS |= {405: b"Method Not Allowed", 426: b"Upgrade Required"}
 _REASONS |= {431: b"Request Header Fields Too Large", 501: b"Not Implemented"}
 _REASONS |= {503: b"Service Unavailable"}
 
+#: How long a connection that there is no room for may take to say what it wants.
+NO_ROOM_READS_S = 0.2
+
 #: A peer that does not take its answer within this is not waited for.
 SEND_WITHIN_S = 10.0
 
 
 async def serve(
-    door: Door, visit: Visit, stream: trio.SocketStream, data: bytes, *, lost_upgrade: bool
+    door: Door,
+    visit: Visit,
+    stream: trio.abc.SendStream,
+    data: bytes,
+    *,
+    lost: Sequence[str] = (),
 ) -> None:
-    """Answer one request whose head is in ``data``, then close: nothing here is worth keeping."""
+    """Answer one request whose head is in ``data``, then close: nothing here is worth keeping.
+
+    Args:
+        lost: What a WebSocket handshake lacks to be one; empty for any other request.
+    """
     connection = h11.Connection(h11.SERVER)
     try:
         connection.receive_data(data)
         request = connection.next_event()
     except h11.RemoteProtocolError as error:
-        await _send(stream, error.error_status_hint, _error("bad-request", "malformed request"))
+        await _send(stream, error.error_status_hint, refusals.BAD_REQUEST.to_json())
         return
     if not isinstance(request, h11.Request):
-        await _send(stream, 400, _error("bad-request", "malformed request"))
+        await refuse_head(stream)
         return
-    status, body, kind, extra = _answer(door, visit, request, lost_upgrade=lost_upgrade)
+    status, body, kind, extra = _answer(door, visit, request, lost)
     with_body = b"" if request.method == b"HEAD" else body
     await _send(stream, status, with_body, kind=kind, extra=extra, length=len(body))
 
 
-async def refuse_head(stream: trio.SocketStream, *, too_large: bool) -> None:
-    """Answer a head that is too large, or no head at all."""
-    if too_large:
-        await _send(stream, 431, _error("head-too-large", "the request head exceeds 16 KiB"))
-    else:
-        await _send(stream, 400, _error("bad-request", "malformed request"))
+async def refuse_head(stream: trio.abc.SendStream) -> None:
+    """Answer what is no head of a request."""
+    await _send(stream, 400, refusals.BAD_REQUEST.to_json())
 
 
-def _answer(door: Door, visit: Visit, request: h11.Request, *, lost_upgrade: bool) -> Answer:
+async def refuse_large_head(
+    door: Door, visit: Visit, stream: trio.abc.SendStream, data: bytes
+) -> None:
+    """Answer a head that is too large to be read, of which ``data`` is the beginning."""
+    _tell(door, visit, refusals.HEAD_TOO_LARGE)
+    readable = b"text/html" in data.lower()
+    status, body, kind, extra = _refused(refusals.HEAD_TOO_LARGE, as_page=readable)
+    await _send(stream, status, body, kind=kind, extra=extra)
+
+
+async def turn_away(door: Door, visit: Visit, stream: trio.SocketStream) -> None:
+    """Answer a connection that there is no room for, without a look at what it wants."""
+    _tell(door, visit, refusals.NO_ROOM)
+    with trio.move_on_after(NO_ROOM_READS_S):
+        # Closing with its request unread would reset the connection, and take the answer along.
+        await stream.receive_some(65_536)
+    await _send(stream, 503, refusals.NO_ROOM.to_json(), extra=((b"retry-after", b"2"),))
+
+
+def _tell(door: Door, visit: Visit, refusal: HttpRefusal) -> None:
+    """Log a refusal and keep it for those who ask why."""
+    words = door.runtime.words
+    command = f"{words.local} {refusal.command_in_full}" if refusal.command_in_full else None
+    about: dict[str, Any] = {"code": f"HTTP {refusal.status}", "httpStatus": refusal.status}
+    if refusal.seen is None:  # the head was not read, so nothing is known but the socket
+        about["saw"] = {"peer": str(visit.address.peer), "client": str(visit.address.client)}
+    door.tell_refusal(
+        visit,
+        Close(refusal.status, refusal.kind),
+        sentence=f"{refusal.message[:1].upper()}{refusal.message[1:]}. {refusal.sentence}",
+        command=command,
+        about=about,
+    )
+
+
+def _refused(refusal: HttpRefusal, *, as_page: bool, extra: Headers = ()) -> Answer:
+    if as_page:
+        return refusal.status, refusal.to_html(), _HTML, (*PAGE_HEADERS, *extra)
+    return refusal.status, refusal.to_json(), _JSON, extra
+
+
+def _reads_pages(request: h11.Request) -> bool:
+    """Tell whether a browser asks for something to show, rather than a program for data."""
+    accepted = (value for name, value in request.headers if name == b"accept")
+    return any(b"text/html" in value.lower() for value in accepted)
+
+
+def _answer(door: Door, visit: Visit, request: h11.Request, lost: Sequence[str]) -> Answer:
     path = request.target.partition(b"?")[0]
-    if lost_upgrade:
-        text = (
-            "a WebSocket handshake arrived without its Upgrade or Connection header: a proxy on "
-            "the way drops it (nginx: proxy_http_version 1.1; proxy_set_header Upgrade "
-            '$http_upgrade; proxy_set_header Connection "upgrade";)'
-        )
+    as_page = _reads_pages(request)
+    if lost:
+        refusal = refusals.lost_upgrade(visit, lost)
+        _tell(door, visit, refusal)
         asked = ((b"upgrade", b"websocket"), (b"connection", b"upgrade"))
-        return 426, _error("upgrade-required", text), _JSON, asked
+        return _refused(refusal, as_page=as_page, extra=asked)
     report = _REPORTS.get(path)
     page = _file(path) if report is None else None
     if report is None and page is None:
-        return 404, _error("not-found", "there is nothing here"), _JSON, ()
+        return _refused(refusals.NOT_FOUND, as_page=as_page)
     if request.method not in (b"GET", b"HEAD"):
-        text = "only GET and HEAD are answered here"
-        return 405, _error("method-not-allowed", text), _JSON, ((b"allow", b"GET, HEAD"),)
+        allowed = ((b"allow", b"GET, HEAD"),)
+        return _refused(refusals.NOT_ALLOWED, as_page=as_page, extra=allowed)
     if page is not None:
         return 200, page[0], page[1], _PAGE
     assert report is not None
     if visit.origin is not None and not _origin_allowed(door, visit):
-        text = (
-            f"pages of {visit.origin} may not read this under the host {visit.host}: allow the "
-            "origin in gateway.controlUi.allowedOrigins"
-        )
-        return 403, _error("origin-not-allowed", text), _JSON, ()
+        refusal = refusals.origin_not_allowed(visit)
+        _tell(door, visit, refusal)
+        return _refused(refusal, as_page=as_page)
     status, found = report(door)
     return status, orjson.dumps(found), _JSON, ()
 
@@ -133,7 +191,7 @@ _REPORTS = {
     b"/readyz": _ready,
 }
 
-_KINDS = {"html": b"text/html; charset=utf-8", "css": b"text/css; charset=utf-8"}
+_KINDS = {"html": _HTML, "css": b"text/css; charset=utf-8"}
 _UI = Path(__file__).with_name("ui")
 _files: dict[bytes, tuple[bytes, bytes]] = {}
 
@@ -151,17 +209,13 @@ def _file(path: bytes) -> tuple[bytes, bytes] | None:
     return _files.get(path)
 
 
-def _error(kind: str, message: str) -> bytes:
-    return orjson.dumps({"error": {"type": kind, "message": message}})
-
-
 async def _send(
-    stream: trio.SocketStream,
+    stream: trio.abc.SendStream,
     status: int,
     body: bytes,
     *,
     kind: bytes = _JSON,
-    extra: tuple[tuple[bytes, bytes], ...] = (),
+    extra: Headers = (),
     length: int | None = None,
 ) -> None:
     size = len(body) if length is None else length

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
+from typing import TYPE_CHECKING
 
 import trio
 from attrs import define, field
@@ -17,6 +18,9 @@ from gateway.protocol.frames import EventBody
 from gateway.protocol.hello import MAX_BUFFERED_BYTES
 from stores.records import Role
 from stores.scopes import ADMIN, closure
+
+if TYPE_CHECKING:
+    from gateway.door import Visit
 
 #: Which scope an event asks for, and events for everybody connected. One that stands in neither
 #: is for nobody: who adds an event decides who may hear it.
@@ -47,7 +51,9 @@ class Session:
     """One connection: anonymous until its device is known, a session once admitted.
 
     ``scopes`` are what it holds; ``holds`` is their closure. ``unsent_bytes`` counts what the
-    peer has not taken yet.
+    peer has not taken yet. ``owes_answer`` holds its end back until the decision it asked for,
+    which may be about itself, was answered. ``visit`` is what its head said, and ``user`` whom a
+    proxy named: a narrower configuration is held against them.
     """
 
     conn_id: str
@@ -61,6 +67,8 @@ class Session:
     local: bool = False
     pending_upgrade_id: str | None = None
     presence_key: str | None = None
+    visit: Visit | None = None
+    user: str | None = None
     admitted: bool = False
     connected_at_ms: int = 0
     max_buffered_bytes: int = MAX_BUFFERED_BYTES
@@ -70,6 +78,7 @@ class Session:
     ending: Close | None = None
     outbox: deque[str] = field(factory=deque)
     refused_calls: int = 0
+    owes_answer: bool = False
     _drained: trio.Event | None = None
     _scope: trio.CancelScope | None = None
     _start_ping: Callable[[], None] | None = None
@@ -97,7 +106,7 @@ class Session:
 
     def rouse(self) -> None:
         """Start the writer if there is something to do for it and it is not at work."""
-        if self._start_writer is None or self._writing:
+        if self._start_writer is None or self._writing or self.owes_answer:
             return
         if self.outbox or self.ending is not None:
             self._writing = True
@@ -145,6 +154,20 @@ class Session:
         self.outbox.append(frame)
         self.unsent_bytes += len(frame)
         self.rouse()
+
+    def respond(self, frame: str) -> None:
+        """Put a response into the outbox: an end that waits for it lets it pass, no event."""
+        if self.ending is None:
+            self.send(frame)
+        elif self.owes_answer:
+            self.outbox.append(frame)
+            self.unsent_bytes += len(frame)
+
+    def answered(self) -> None:
+        """Note that the answer it was owed is on its way: an end that waited goes on."""
+        if self.owes_answer:
+            self.owes_answer = False
+            self.rouse()
 
     def put_first(self, frame: str) -> None:
         """Put a frame in front of all that broadcasts left in the outbox already."""

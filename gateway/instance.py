@@ -184,7 +184,7 @@ def _already_running(path: Path, note: dict[str, Any]) -> AlreadyRunningError:
     said = f" ({', '.join(facts)})" if facts else ""
     return AlreadyRunningError(
         f"a gateway is already running on {path.parent}{said}",
-        remedy="use that one (`openclaw health`), stop it with Ctrl-C or SIGTERM, or run a second "
+        remedy="use that one (`openclaw health`), stop it with `openclaw gateway stop`, or run a second "
         "one with `openclaw --profile NAME gateway run`",
     )
 

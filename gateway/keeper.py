@@ -15,8 +15,8 @@ from attrs import define, field
 from gateway.protocol.frames import EventBody
 from gateway.runtime import Runtime
 from stores import codec
-from stores.devices import Transition
-from stores.differences import BookEvent, Ended, Requested, Resolved, differences
+from stores.decisions import Transition
+from stores.differences import BookEvent, Ended, Renamed, Requested, Resolved, differences
 from stores.errors import StoreError, UserFacingError
 from stores.pairing import expired
 from stores.record_file import StoreProblem
@@ -29,6 +29,10 @@ LOOK_EVERY_S = 0.7
 
 #: How often last-seen times are written down.
 CONTACTS_EVERY_S = 60.0
+
+#: How often a device that stays connected counts as seen again: else who never leaves would be
+#: forgotten as one who never comes. Rarely, because it writes the whole file.
+PRESENT_EVERY_S = 6 * 3600.0
 
 
 @define(eq=False)
@@ -152,13 +156,23 @@ class Keeper:
 
     async def expire_pending(self) -> None:
         """Serve for ever: forget requests nobody decided, and write last-seen times down."""
-        written_s = trio.current_time()
+        written_s = present_s = trio.current_time()
         while True:
             await trio.sleep(min(15.0, max(0.5, self.runtime.settings.limits.ttl_ms / 10_000)))
+            if trio.current_time() - present_s >= PRESENT_EVERY_S:
+                present_s = trio.current_time()
+                self.touch_present()
             due = trio.current_time() - written_s >= CONTACTS_EVERY_S
             if due or self._any_expired():
                 written_s = trio.current_time()
                 await self._flush()
+
+    def touch_present(self) -> None:
+        """Count every device that is connected as seen now."""
+        now_ms = self.runtime.now_ms()
+        for session in self.runtime.hub:
+            if session.device_id is not None:
+                self.runtime.store.touch(session.device_id, session.role, at_ms=now_ms)
 
     async def _flush(self) -> None:
         runtime = self.runtime
@@ -199,6 +213,8 @@ class Keeper:
                 body = EventBody("device.pair.requested", codec.dump(item))
                 hub.broadcast(body, about=item.device_id)
                 logger.info("device %s asks to pair: %s", item.device_id[:12], item.request_id)
+            case Renamed(device_id):
+                hub.broadcast(EventBody("device.pair.changed", {}), about=device_id)
             case Resolved(item, decision, reason):
                 self.tell_resolved(item.request_id, item.device_id, decision, reason)
                 logger.info("pairing request %s: %s", item.request_id, reason or decision)

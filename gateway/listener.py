@@ -19,12 +19,21 @@ from attrs import frozen
 from trio_websocket import ConnectionClosed, HandshakeError, wrap_server_stream
 from wsproto.utilities import ProtocolError
 
-from gateway import http
+from gateway import http, wrong_scheme
 from gateway.corked import CorkedStream
-from gateway.door import Door, Header, Visit, begin_visit
+from gateway.door import Door, Header, Visit, begin_visit, note_lost_upgrade
 from gateway.policy.address import is_within
 from gateway.policy.throttle import address_group
 from gateway.session import MAX_CONNECT_BYTES, run_session
+from gateway.tls import (
+    HANDSHAKE_BYTE,
+    HUNG_UP,
+    NoAgreementError,
+    ServerTls,
+    first_byte,
+    say_goodbye,
+    shake_hands,
+)
 
 logger = logging.getLogger("gateway.ws")
 
@@ -41,6 +50,9 @@ _HEAD_END = re.compile(rb"\r?\n\r?\n")
 _LONGEST_END = 4
 _LINE_END = re.compile(rb"\r?\n")
 _TLS_HANDSHAKE = b"\x16\x03"
+
+#: A connection as it is read and written: in clear, or behind TLS.
+Line = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 
 # What a peer can make happen in the middle of anything. A frame that arrives while we close lets
 # the WebSocket library answer in a state in which nothing can be answered: a ProtocolError.
@@ -59,24 +71,38 @@ class Head:
 
     method: bytes
     headers: tuple[Header, ...]
+    version: bytes = b"HTTP/1.1"
 
     def has_token(self, name: bytes, token: bytes) -> bool:
         """Tell whether a header that is a list (RFC 9110, section 5.6.1) holds a token."""
         values = (value for key, value in self.headers if key == name)
         return any(word.strip().lower() == token for v in values for word in v.split(b","))
 
+    def value(self, name: bytes) -> str | None:
+        """Return a header's value, None if there is not exactly one."""
+        values = [value for key, value in self.headers if key == name]
+        return values[0].decode("latin-1") if len(values) == 1 else None
+
     @property
     def wants_websocket(self) -> bool:
         """Whether this is a WebSocket handshake (RFC 6455, section 4.1)."""
-        return self.has_token(b"upgrade", b"websocket") and self.has_token(
-            b"connection", b"upgrade"
-        )
+        return not self._missing
 
     @property
-    def lost_upgrade(self) -> bool:
-        """Whether it would be one if something on the way had not dropped a header of it."""
+    def lost(self) -> tuple[str, ...]:
+        """What a handshake lacks that something on the way dropped; empty of any other request."""
         asked = any(key.startswith(b"sec-websocket-") for key, _ in self.headers)
-        return asked and self.method == b"GET" and not self.wants_websocket
+        return self._missing if asked and self.method == b"GET" else ()
+
+    @property
+    def _missing(self) -> tuple[str, ...]:
+        # RFC 6455, section 4.1: HTTP/1.1 or higher, and both of these.
+        there = {
+            "HTTP/1.1 (it came as HTTP/1.0)": self.version != b"HTTP/1.0",
+            "the header `Upgrade: websocket`": self.has_token(b"upgrade", b"websocket"),
+            "the header `Connection: Upgrade`": self.has_token(b"connection", b"upgrade"),
+        }
+        return tuple(name for name, found in there.items() if not found)
 
 
 def split_head(data: bytes) -> Head | None:
@@ -91,7 +117,7 @@ def split_head(data: bytes) -> Head | None:
         if not colon or not name or name != name.strip():
             return None
         headers.append((name.lower(), value.strip()))
-    return Head(words[0], tuple(headers))
+    return Head(words[0], tuple(headers), words[2])
 
 
 async def contained(serve: Callable[[], Awaitable[None]], *, label: str) -> None:
@@ -126,41 +152,84 @@ async def _serve(door: Door, stream: trio.SocketStream, conn_id: str) -> None:
         seat = door.lobby.enter(None if proxied else address_group(address), scope)
         try:
             visit_of = partial(begin_visit, door, conn_id, peer[:2], local[:2])
-            if not await _route(door, stream, conn_id, seat, visit_of):
-                await _linger(stream)
+            if seat.no_room:
+                if door.runtime.settings.tls is None:
+                    await http.turn_away(door, visit_of(()), stream)
+                return
+            line: Line | None = stream
+            tls = door.runtime.settings.tls
+            if tls is not None:
+                line = await _encrypt(door, tls, stream, conn_id, peer[0])
+            if line is None or not await _route(door, line, conn_id, seat, visit_of):
+                await _linger(stream, line)
         finally:
             door.lobby.leave(seat)
             stream.socket.close()
 
 
+async def _encrypt(
+    door: Door, tls: ServerTls, stream: trio.SocketStream, conn_id: str, peer: str
+) -> Line | None:
+    """Shake hands; None if the peer and this gateway do not agree, which both were told."""
+    first = await first_byte(stream)
+    if first == HANDSHAKE_BYTE:
+        try:
+            return await shake_hands(stream, tls, peer)
+        except NoAgreementError as error:
+            door.refusals.note(peer, conn_id, str(error))
+            return None
+    if not first:
+        return None
+    data, complete = await _read_head(stream)
+    head = split_head(data[:complete]) if complete else None
+    door.refusals.note(peer, conn_id, "speaks plain HTTP to a port with TLS")
+    host = head.value(b"host") if head else None
+    wants_page = head is not None and head.has_token(b"accept", b"text/html")
+    await stream.send_all(wrong_scheme.use_tls(host=host, wants_page=wants_page))
+    return None
+
+
 async def _route(
     door: Door,
-    stream: trio.SocketStream,
+    stream: Line,
     conn_id: str,
     seat: Any,
     visit_of: Callable[[tuple[Header, ...]], Visit],
 ) -> bool:
     """Read the head and serve what it asks for; tell whether the peer said goodbye first."""
-    data, complete = await _read_head(stream)
+    try:
+        data, complete = await _read_head(stream)
+    except trio.BrokenResourceError:
+        if isinstance(stream, trio.SocketStream):
+            raise
+        data, complete = b"", 0
     if not data:
+        if isinstance(stream, trio.SSLStream):
+            door.refusals.note(visit_of(()).peer[0], conn_id, HUNG_UP)
         return True
     head = split_head(data[:complete]) if complete else None
     visit = visit_of(head.headers if head else ())
     door.lobby.heard(seat, address_group(visit.address.client))
     if data.startswith(_TLS_HANDSHAKE):
         door.refusals.note(visit.peer[0], conn_id, "speaks TLS to a port without TLS")
+        await stream.send_all(wrong_scheme.use_plain())
+    elif head is None and len(data) > MAX_HEAD_BYTES:
+        await http.refuse_large_head(door, visit, stream, data)
     elif head is None:
-        await http.refuse_head(stream, too_large=len(data) > MAX_HEAD_BYTES)
+        await http.refuse_head(stream)
     elif head.wants_websocket:
         admitted = partial(door.lobby.leave, seat)
         serve = partial(run_session, door, visit, admitted)
         return await _serve_websocket(stream, data, serve, seat.scope)
     else:
-        await http.serve(door, visit, stream, data, lost_upgrade=head.lost_upgrade)
+        lost = head.lost
+        if lost:
+            note_lost_upgrade(door, visit, head.headers)
+        await http.serve(door, visit, stream, data, lost=lost)
     return False
 
 
-async def _read_head(stream: trio.SocketStream) -> tuple[bytes, int]:
+async def _read_head(stream: Line) -> tuple[bytes, int]:
     """Return what was read, and where the head in it ends: 0 if it does not."""
     data = bytearray()
     while len(data) <= MAX_HEAD_BYTES:
@@ -178,7 +247,7 @@ async def _read_head(stream: trio.SocketStream) -> tuple[bytes, int]:
 
 
 async def _serve_websocket(
-    stream: trio.SocketStream,
+    stream: Line,
     data: bytes,
     serve: Callable[..., Awaitable[bool]],
     scope: trio.CancelScope,
@@ -202,13 +271,15 @@ async def _serve_websocket(
             raise
         corked.on_close = None
     if ws is None and not corked.wrote:
-        await http.refuse_head(stream, too_large=False)
+        await http.refuse_head(stream)
     return left
 
 
-async def _linger(stream: trio.SocketStream) -> None:
+async def _linger(stream: trio.SocketStream, line: Line | None) -> None:
     """Let the peer read our last words: closing with unread input would reset the connection."""
     with trio.move_on_after(LINGER_S):
+        if isinstance(line, trio.SSLStream):
+            await say_goodbye(line)
         await stream.send_eof()
         dropped = 0
         while dropped < LINGER_BYTES:

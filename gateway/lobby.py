@@ -21,10 +21,12 @@ class Seat:
 
     Args:
         address: Whose budget it counts against; None while nobody knows who is behind a proxy.
+        no_room: There was no seat, and ending another connection would have freed none.
     """
 
     address: str | None
     scope: trio.CancelScope
+    no_room: bool = False
 
 
 @define(eq=False)
@@ -39,12 +41,16 @@ class Lobby:
     # In the order in which they were heard last.
     _seats: dict[Seat, None] = field(factory=dict)
     _of_address: dict[str, dict[Seat, None]] = field(factory=dict)
+    # Told to end, and still there: whoever cannot be ended in time frees nothing.
+    _ending: set[Seat] = field(factory=set)
 
     def enter(self, address: str | None, scope: trio.CancelScope) -> Seat:
         """Give a connection a seat; over budget, one of its address, or of all, is ended."""
         seat = Seat(address, scope)
         if self._closed:
             scope.cancel()
+        elif len(self._ending) >= self.max_waiting:
+            seat.no_room = True
         else:
             self._sit(seat)
         return seat
@@ -58,6 +64,7 @@ class Lobby:
 
     def leave(self, seat: Seat) -> None:
         """Take a connection out: it was admitted, or it is gone. Fine to do twice."""
+        self._ending.discard(seat)
         self._seats.pop(seat, None)
         if seat.address is None:
             return
@@ -90,6 +97,7 @@ class Lobby:
 
     def _end(self, seat: Seat) -> None:
         self.leave(seat)
+        self._ending.add(seat)
         seat.scope.cancel()
 
     def __len__(self) -> int:

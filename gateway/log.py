@@ -7,18 +7,22 @@ never holds up the event loop; while it cannot keep up, records are counted inst
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import logging
+import math
 import queue
 import re
 import sys
 import threading
+import time
+from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
-from attrs import define
+from attrs import define, field
 
 from stores.errors import StoreError
 from stores.files import append_line, ensure_private_dir
@@ -37,12 +41,21 @@ LEVELS = {
 _COLOURS = {"ERROR": "\033[31m", "CRITICAL": "\033[31m", "WARNING": "\033[33m", "DEBUG": "\033[2m"}
 _WORDS = {"WARNING": "warn", "CRITICAL": "fatal"}
 
-#: Records that may wait to be written, and how long the last ones are waited for at the end.
+#: Records that may wait to be written.
 MAX_WAITING = 10_000
+
+#: Lines kept while the file cannot be written, the newest ones.
+MAX_UNWRITTEN = 100
+
+#: How long the last records are waited for at the end.
 CLOSE_WITHIN_S = 2.0
 
 #: Trio's own complaints belong into the log too: a listener that has no descriptors left.
 _ROOTS = ("gateway", "trio")
+
+# It complains ten times a second while no connection can be taken in, with a traceback each.
+_LISTENER = "trio.serve_listeners"
+LISTENER_QUIET_S = 30.0
 
 _VALUE = r"""[^\s"'&,;)}\]]{6,}"""
 # A secret that got into a text by name, whoever put it there: `token=x`, `"token": "x"`,
@@ -135,6 +148,8 @@ class _JsonLines(_Sink):
     max_file_bytes: int
     complain: Callable[[str], None]
     _failing: bool = False
+    # What could not be written yet: no descriptor left, or no space; the trouble itself is in it.
+    _unwritten: deque[str] = field(factory=lambda: deque(maxlen=MAX_UNWRITTEN))
 
     def write(self, record: logging.LogRecord) -> None:
         at = datetime.fromtimestamp(record.created, UTC)
@@ -150,9 +165,11 @@ class _JsonLines(_Sink):
         trace = self.traceback(record)
         if trace:
             facts["exception"] = trace
-        line = json.dumps(facts, ensure_ascii=False) + "\n"
+        self._unwritten.append(json.dumps(facts, ensure_ascii=False) + "\n")
         try:
-            self._append(self.directory / f"gateway-{at:%Y-%m-%d}.jsonl", line)
+            while self._unwritten:
+                self._append(self.directory / f"gateway-{at:%Y-%m-%d}.jsonl", self._unwritten[0])
+                self._unwritten.popleft()
         except (StoreError, OSError) as error:
             if not self._failing:  # once, not a line a line
                 self.complain(f"the log file cannot be written: {error}")
@@ -188,12 +205,15 @@ class _Writer(logging.Handler):
         self._sinks = sinks
         self._waiting: queue.SimpleQueue[logging.LogRecord | None] = queue.SimpleQueue()
         self._dropped = 0
+        self._listener_told_s = -math.inf
         # A daemon: a terminal that blocks for ever must not keep the process.
         self._thread = threading.Thread(target=self._serve, name="log", daemon=True)
         self._thread.start()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Put a record into the queue; made text, because its arguments may change later."""
+        if record.name == _LISTENER and not self._reword(record):
+            return
         if self._waiting.qsize() >= MAX_WAITING:
             self._dropped += 1
             return
@@ -204,6 +224,17 @@ class _Writer(logging.Handler):
             record.exc_text = logging.Formatter().formatException(record.exc_info)
         record.exc_info = None
         self._waiting.put(record)
+
+    def _reword(self, record: logging.LogRecord) -> bool:
+        """Say what the listener means and what helps; False if that was said a moment ago."""
+        now_s = time.monotonic()
+        if now_s - self._listener_told_s < LISTENER_QUIET_S:
+            return False
+        self._listener_told_s = now_s
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, OSError):
+            record.msg, record.args, record.exc_info = _no_room(error), None, None
+        return True
 
     def complain(self, text: str) -> None:
         """Write a line about the log itself, past the queue; only the writing thread may."""
@@ -230,6 +261,17 @@ class _Writer(logging.Handler):
         for sink in self._sinks:
             if record.levelno >= sink.level and isinstance(sink, only):
                 sink.write(record)
+
+
+def _no_room(error: OSError) -> str:
+    name = errno.errorcode.get(error.errno or 0, "OSError")
+    line = f"new connections have to wait: {name} ({error.strerror})"
+    if error.errno == errno.EMFILE:
+        line += (
+            "; raise the limit of open files where the gateway is started: `ulimit -n 65536`, "
+            "LimitNOFILE=65536 of a service, --ulimit nofile=65536 of a container"
+        )
+    return line
 
 
 def _about_the_log(text: str) -> logging.LogRecord:

@@ -9,7 +9,7 @@ import resource
 import signal
 import socket
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
@@ -26,10 +26,13 @@ from gateway.keeper import Keeper
 from gateway.lobby import MAX_WAITING, MAX_WAITING_PER_ADDRESS, PER_ADDRESS_VARIABLE, Lobby
 from gateway.log import Log, Redactor, log_file, open_log
 from gateway.methods.table import ADVERTISED_EVENTS, ADVERTISED_METHODS
+from gateway.notify import ON_EARLIER, supervisor_of
 from gateway.options import RunOptions
+from gateway.peers import PeerNotes
 from gateway.policy.throttle import Throttle
 from gateway.presence import Presence
 from gateway.protocol.hello import GatewayFacts
+from gateway.refusal_ring import RefusalRing
 from gateway.reload import Reloader
 from gateway.runtime import Runtime, wall_clock_ms
 from gateway.settings import command_words, machine_names
@@ -42,13 +45,14 @@ from gateway.starting import (
     settings_of,
     with_secret,
 )
+from gateway.tls import ServerTls, tls_in_force, told
 from gateway.version import VERSION
 from stores.config.load import LoadedConfig, load_config
 from stores.config.model import AuthMode, Bind
 from stores.config.startup import refuse_unsafe_start
 from stores.credentials import resolve_gateway_auth
 from stores.devices import DeviceStore
-from stores.errors import StoreError
+from stores.errors import StoreError, UserFacingError
 from stores.paths import Paths, refuse_foreign_state, resolve_paths
 from stores.target import resolve_port
 
@@ -71,6 +75,14 @@ def run(options: RunOptions) -> int:
         UserFacingError: the port is taken by something else (exit code 1).
     """
     env = dict(os.environ)
+    try:
+        return _run(options, env)
+    except UserFacingError as error:
+        supervisor_of(env).failed(str(error))
+        raise
+
+
+def _run(options: RunOptions, env: Mapping[str, str]) -> int:
     paths = resolve_paths(env, profile=options.profile, dev=options.dev, config=options.config)
     refuse_foreign_state(paths)
     loaded, _ = find_config(options, env, paths)
@@ -102,6 +114,7 @@ def _run_locked(
     redactor.learn(auth.secret.value if auth.secret else None)
     with ExitStack() as cleanup:
         # Before the log: what cannot start says so in one sentence, where it was started.
+        tls = tls_in_force(loaded, loaded, env, paths)
         addresses = addresses_of(bind, loaded.config.gateway.custom_bind_host)
         sockets, number = open_sockets(addresses, port.number)
         for one in sockets:
@@ -111,9 +124,14 @@ def _run_locked(
         )
         log = open_log(paths.logs_dir, redactor, **_levels(options, loaded))
         cleanup.callback(log.close)
-        lock.describe(_note(start))
+        note = _note(start)
+
+        def describe(tls: ServerTls | None) -> None:
+            lock.describe(note | {"tls": told(tls)})
+
+        describe(tls)
         _log_warnings(start, port.losing)
-        return _serve(start, log)
+        return _serve(start, log, describe)
 
 
 class _Levels(TypedDict):
@@ -174,8 +192,16 @@ def _port_to_name(start: Start) -> int | None:
     return None if start.port == usual else start.port
 
 
-def build(start: Start, log: Log | None = None) -> tuple[Door, Reloader]:
-    """Put a gateway together without starting it: what its tasks share, and its reloader."""
+def build(
+    start: Start,
+    log: Log | None = None,
+    describe: Callable[[ServerTls | None], None] = lambda _: None,
+) -> tuple[Door, Reloader]:
+    """Put a gateway together without starting it: what its tasks share, and its reloader.
+
+    Args:
+        describe: Told after each reload what is encrypted with now.
+    """
     settings = settings_of(start, start.loaded)
     store = DeviceStore(start.paths.devices_dir, via="ws", limits=settings.limits)
     store.read()
@@ -201,8 +227,11 @@ def build(start: Start, log: Log | None = None) -> tuple[Door, Reloader]:
         port=start.port,
         presence=Presence(server_version=VERSION),
         throttle=Throttle(**attrs.asdict(settings.throttle)),
+        refusals=RefusalRing(start.redactor.clean),
+        peers=PeerNotes(start.redactor.clean),
         started_at_ms=wall_clock_ms(),
         env=start.env,
+        supervisor=supervisor_of(start.env),
         config_problem=start.fault.problem if start.fault else None,
         config_remedy=start.fault.remedy if start.fault else None,
     )
@@ -211,6 +240,7 @@ def build(start: Start, log: Log | None = None) -> tuple[Door, Reloader]:
     def applied(loaded: LoadedConfig) -> None:
         if log is not None:
             log.adjust(**_levels(start.options, loaded))
+        describe(runtime.settings.tls)
 
     reloader = Reloader(
         runtime,
@@ -240,10 +270,10 @@ def _allow_many_connections() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _serve(start: Start, log: Log) -> bool:
+def _serve(start: Start, log: Log, describe: Callable[[ServerTls | None], None]) -> bool:
     """Serve until stopped; tell whether that was to start again."""
     _allow_many_connections()
-    door, reloader = build(start, log)
+    door, reloader = build(start, log, describe)
 
     def end_now(number: int) -> None:
         logger.warning("second signal: ending at once")
@@ -282,14 +312,20 @@ def _announce(start: Start, door: Door) -> None:
     """Say where everything is, as somebody who has just started the gateway wants to know."""
     command = door.runtime.words.local
     hosts = [_shown(one) for one in start.sockets]
-    logger.info("openclaw-gateway %s listening on %s", VERSION, ", ".join(hosts))
+    tls = door.runtime.settings.tls
+    secure = f" (wss, fingerprint sha256 {tls.fingerprint})" if tls else ""
+    logger.info("openclaw-gateway %s listening on %s%s", VERSION, ", ".join(hosts), secure)
     page = next((host for host in hosts if host.startswith("127.")), hosts[0])
     page = page.replace("0.0.0.0:", "127.0.0.1:")  # every address means this machine's own too
-    logger.info("Control UI: http://%s/", page)
+    logger.info("Control UI: http%s://%s/", "s" if tls else "", page)
+    for text in tls.warnings if tls else ():
+        logger.warning("%s", text)
     if start.generated:
         logger.info("a token was made for you: it is gateway.auth.token in %s", start.loaded.path)
     elif start.auth.secret is not None:
         logger.info("auth mode %s, from %s", start.auth.mode, start.auth.secret.source)
+    for rule in door.runtime.settings.rules:
+        logger.info("let in without approval by the rule %s: %s", rule.name, rule.in_words)
     logger.info("devices that wait:  %s devices list", command)
     logger.info("let one in:         %s devices approve CODE", command)
     logger.info("state %s, log %s", start.paths.state_dir, log_file(start.paths.logs_dir))
@@ -298,6 +334,8 @@ def _announce(start: Start, door: Door) -> None:
     waiting = len(door.runtime.store.book.pending)
     if waiting:
         logger.info("%d devices wait for approval", waiting)
+    where = f"listening on {', '.join(hosts)}"
+    door.runtime.supervisor.ready(where if start.fault is None else ON_EARLIER)
 
 
 def _shown(one: socket.socket) -> str:

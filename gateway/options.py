@@ -15,6 +15,7 @@ class RunOptions:
         config: The configuration file named on the command line.
         profile: The profile named there; the environment may still name one.
         dev: Short for the profile ``dev``.
+        auto_approve: Built-in rules that let devices in without being asked about.
         last_known_good: Run on the last configuration that worked if the file cannot be used.
         command_words: How this program was started, for the commands that messages name.
     """
@@ -30,5 +31,6 @@ class RunOptions:
     profile: str | None = None
     dev: bool = False
     verbose: bool = False
+    auto_approve: tuple[str, ...] = ()
     last_known_good: bool = False
     command_words: str = "openclaw"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,18 +11,21 @@ import attrs
 import trio
 from attrs import define, evolve, field
 
+from gateway.narrowing import end_who_would_stay_out
+from gateway.notify import ON_EARLIER
 from gateway.policy.credentials import Method
 from gateway.protocol.close import GATEWAY_AUTH_CHANGED
 from gateway.protocol.frames import EventBody
 from gateway.runtime import Reloaded, Runtime
 from gateway.settings import Settings
+from gateway.tls import ServerTls
 from stores.config.accident import looks_like_accident
 from stores.config.history import record_good
 from stores.config.load import InvalidConfigError, LoadedConfig, in_force
 from stores.config.model import Config
 from stores.config.plan import MODE, plan
-from stores.errors import ConfigError, StoreError, UserFacingError
-from stores.files import Stamp, stamp
+from stores.errors import ConfigError, UserFacingError
+from stores.files import Stamp, stamp_of
 
 logger = logging.getLogger("gateway.config")
 
@@ -82,14 +86,29 @@ class Reloader:
             if runtime.reload_wanted.is_set():
                 runtime.reload_wanted = trio.Event()
                 logger.info("reload asked for")
+                runtime.supervisor.reloading()
                 await self.reload()
             elif await self._changed():
                 await self.reload()
-            elif runtime.config_problem and trio.current_time() - tried_s > TRY_AGAIN_S:
+            elif self._tries_again() and trio.current_time() - tried_s > TRY_AGAIN_S:
                 await self._reload(again=True)
             else:
                 continue
             tried_s = trio.current_time()
+            runtime.supervisor.ready(self._state())
+
+    def _state(self) -> str:
+        """Return what the service manager shows of the gateway, without a word of the file's."""
+        if self.runtime.config_problem is not None:
+            return ON_EARLIER
+        return f"listening on port {self.runtime.port}"
+
+    def _tries_again(self) -> bool:
+        """Tell whether a load may help: after one that failed, or for a certificate that ends."""
+        tls = self.runtime.settings.tls
+        ends_ms = tls.renew_at_ms if tls else None
+        ends = ends_ms is not None and ends_ms <= self.runtime.now_ms()
+        return self.runtime.config_problem is not None or ends
 
     async def _changed(self) -> bool:
         """Tell whether the files are others than those seen last, and hold still."""
@@ -177,7 +196,8 @@ class Reloader:
         waiting = plan(self._started_with, loaded.config).restart
         if settings.secrets.mode is not runtime.settings.secrets.mode:
             # Without its key too: a password that appears makes the mode password.
-            settings = evolve(settings, secrets=runtime.settings.secrets)
+            kept = runtime.settings
+            settings = evolve(settings, secrets=kept.secrets, proxy=kept.proxy)
             waiting = tuple(dict.fromkeys([*waiting, MODE]))
         if not applied and settings.secrets != runtime.settings.secrets:
             applied = (f"gateway.auth.{settings.secrets.mode}File",)
@@ -197,8 +217,10 @@ class Reloader:
         for name, value in attrs.asdict(settings.throttle).items():
             setattr(runtime.throttle, name, value)  # the object stays: it knows who is locked
         self.applied(loaded)
+        _tell_of_certificate(old.tls, settings.tls)
         if old.secrets.secret != settings.secrets.secret:
             self._end_sessions_of_secret()
+        end_who_would_stay_out(runtime, old, settings)
         if (before.path, before.digest) != (loaded.path, loaded.digest):
             runtime.facts = evolve(runtime.facts, config_path=str(loaded.path))
             news = {"path": str(loaded.path), "hash": loaded.digest, "ts": runtime.now_ms()}
@@ -219,8 +241,18 @@ class Reloader:
             logger.warning("the last-known-good configuration was not noted: %s", error)
 
 
+def _tell_of_certificate(old: ServerTls | None, new: ServerTls | None) -> None:
+    """Say that new connections are shown another certificate: whoever pins it must know."""
+    if old is None or new is None or old.fingerprint == new.fingerprint:
+        return
+    logger.warning("the certificate is another one now: sha256 %s", new.fingerprint)
+    for text in new.warnings:
+        logger.warning("%s", text)
+
+
 def _stamp_or_none(path: Path) -> Stamp | None:
+    """Return the stamp of what a path leads to: volumes of containers exchange only links."""
     try:
-        return stamp(path)
-    except StoreError:
+        return stamp_of(os.stat(path))
+    except OSError:
         return None

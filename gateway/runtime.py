@@ -11,12 +11,15 @@ import trio
 from attrs import define, field, frozen
 
 from gateway.hub import Hub
+from gateway.notify import Supervisor
+from gateway.peers import PeerNotes
 from gateway.policy.remedy import CommandWords
 from gateway.policy.throttle import Throttle
 from gateway.policy.write_limit import WriteLimit
 from gateway.presence import Presence
 from gateway.protocol.hello import GatewayFacts
 from gateway.pulse import Pulse
+from gateway.refusal_ring import RefusalRing
 from gateway.settings import Settings
 from stores.config.load import LoadedConfig
 from stores.devices import DeviceStore
@@ -104,7 +107,9 @@ class Runtime:
     hub: Hub = field(factory=Hub)
     presence: Presence = field(factory=Presence)
     pulse: Pulse = field(factory=Pulse)
+    peers: PeerNotes = field(factory=PeerNotes)
     throttle: Throttle = field(factory=Throttle)
+    refusals: RefusalRing = field(factory=RefusalRing)
     now_ms: Callable[[], int] = wall_clock_ms
     in_thread: InThread = in_worker_thread
     started_at_ms: int = 0
@@ -115,6 +120,7 @@ class Runtime:
     config_writes: WriteLimit = field(factory=WriteLimit)
     env: Mapping[str, str] = field(factory=dict, repr=False)
     reloader: Reloading | None = None
+    supervisor: Supervisor = field(factory=Supervisor)
     reload_wanted: trio.Event = field(factory=trio.Event)
     restart_wanted: bool = False
     stop: trio.Event = field(factory=trio.Event)

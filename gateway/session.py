@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NoReturn
 
 import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection
+from wsproto.frame_protocol import FrameProtocol
 
 from gateway.corked import CorkedStream
 from gateway.door import Door, Visit
@@ -48,6 +50,9 @@ MAX_WRITE_BYTES = 262_144
 # Closes that the library never makes up by itself: with one of these nothing of ours was unread.
 _GOODBYES = frozenset({1000, 1001, 1005})
 
+# How the library names frames that break the protocol: their shape, and text that is not UTF-8.
+_FRAME_FAULTS = frozenset({1002, 1007})
+
 #: Refused calls in a row after which a session is ended (protocol fact).
 MAX_REFUSED_CALLS = 10
 
@@ -55,7 +60,7 @@ MAX_REFUSED_CALLS = 10
 async def run_session(
     door: Door,
     visit: Visit,
-    admitted: Callable[[], None],
+    proven: Callable[[], None],
     ws: WebSocketConnection,
     stream: CorkedStream,
     nursery: trio.Nursery,
@@ -63,21 +68,26 @@ async def run_session(
     """Serve one connection until it ends; tell whether the peer said goodbye first.
 
     Args:
-        admitted: Called once when the connection becomes a session.
+        proven: Called when the peer has shown a right credential, before anything is written for
+            it: from then on it makes no room for strangers.
         nursery: What reads the socket; the connection's other tasks join it, and cancelling it
             ends them all.
     """
     session = Session(visit.conn_id)
     try:
-        goodbye = await _first_exchange(door, visit, session, ws)
+        goodbye = await _first_exchange(door, visit, session, ws, proven)
         if goodbye is not None:
             await _say_goodbye(door, visit, ws, goodbye)
             return False
-        admitted()
+        proven()
+        door.tell_proxy(visit)
         await _serve_admitted(door, session, ws, stream, nursery)
     except ConnectionClosed as error:
+        fault = _untold_fault(stream, error)
+        if fault is not None:
+            await _tell_fault(stream, fault)
         if not session.admitted:
-            _log_hung_up(door, visit, error)
+            _log_hung_up(door, visit, error, fault)
         code = error.reason.code if error.reason else None
         return session.ending is None and code in _GOODBYES
     finally:
@@ -85,7 +95,11 @@ async def run_session(
 
 
 async def _first_exchange(
-    door: Door, visit: Visit, session: Session, ws: WebSocketConnection
+    door: Door,
+    visit: Visit,
+    session: Session,
+    ws: WebSocketConnection,
+    proven: Callable[[], None],
 ) -> Goodbye | None:
     """Challenge the peer and judge its answer; the hello of a session waits in its outbox."""
     nonce = str(uuid.uuid4())
@@ -96,7 +110,8 @@ async def _first_exchange(
     )
     with trio.move_on_after(timeout_ms / 1000):
         await ws.send_message(challenge)
-        outcome = await shake_hands(door, visit, session, nonce, await ws.get_message())
+        message = await ws.get_message()
+        outcome = await shake_hands(door, visit, session, nonce, message, proven)
         if session.presence_key is not None:
             door.runtime.presence.arrive(session.presence_key)
     if isinstance(outcome, Goodbye):
@@ -119,8 +134,13 @@ def _forget(door: Door, session: Session) -> None:
 
 
 async def _say_goodbye(door: Door, visit: Visit, ws: WebSocketConnection, goodbye: Goodbye) -> None:
-    door.refusals.write(
-        visit.visitor(), goodbye.close, sentence=goodbye.sentence, command=goodbye.command
+    door.tell_refusal(
+        visit,
+        goodbye.close,
+        sentence=goodbye.sentence,
+        command=goodbye.command,
+        hint=goodbye.hint,
+        about=goodbye.about,
     )
     with trio.move_on_after(CLOSE_GRACE_S):
         if goodbye.frame is not None:
@@ -128,12 +148,38 @@ async def _say_goodbye(door: Door, visit: Visit, ws: WebSocketConnection, goodby
         await ws.aclose(goodbye.close.code, goodbye.close.reason)
 
 
-def _log_hung_up(door: Door, visit: Visit, error: ConnectionClosed) -> None:
-    """Log a peer that left before it connected, and one whose first message was too large."""
+def _untold_fault(stream: CorkedStream, error: ConnectionClosed) -> Close | None:
+    """Return what is wrong with the peer's frames, if that is why the library hung up."""
+    reason = error.reason
+    if reason is None or reason.code not in _FRAME_FAULTS or stream.said_goodbye:
+        return None
+    return Close(reason.code, closes.truncate_reason(reason.reason or ""))
+
+
+async def _tell_fault(stream: CorkedStream, fault: Close) -> None:
+    """Send the close frame of RFC 6455, section 7.1.7, which the library leaves out."""
+    words = FrameProtocol(client=False, extensions=[]).close(fault.code, fault.reason)
+    # Busy: half a frame is on its way, and nothing can follow it.
+    gone = (trio.BusyResourceError, trio.BrokenResourceError, trio.ClosedResourceError)
+    with trio.move_on_after(CLOSE_GRACE_S), suppress(*gone):
+        await stream.say_last(bytes(words))
+
+
+def _log_hung_up(
+    door: Door, visit: Visit, error: ConnectionClosed, fault: Close | None = None
+) -> None:
+    """Log a peer that left before it connected, and one whose first message could not be read."""
+    if fault is not None:
+        door.tell_refusal(
+            visit,
+            fault,
+            sentence="What arrived is no WebSocket frame: the client, or a proxy, spoils it.",
+        )
+        return
     code = error.reason.code if error.reason else 1006
     if code == closes.MESSAGE_TOO_BIG:
-        door.refusals.write(
-            visit.visitor(),
+        door.tell_refusal(
+            visit,
             Close(code, "message too large"),
             sentence=f"The first message is larger than {MAX_CONNECT_BYTES} bytes.",
         )
@@ -187,10 +233,12 @@ async def _read_requests(door: Door, session: Session, ws: WebSocketConnection) 
         else:
             reply = await answer(Call(runtime, keeper, session, request.params), request)
         if session.unsent_bytes:
-            session.send(reply)  # behind what waits already
+            session.respond(reply)  # behind what waits already
+            session.answered()
             await session.wait_read_on()
         else:
             await ws.send_message(reply)
+            session.answered()
         if session.refused_calls > MAX_REFUSED_CALLS:
             session.end(closes.REPEATED_UNAUTHORIZED)
             await trio.sleep_forever()  # the writer says goodbye and ends this scope
@@ -201,7 +249,7 @@ async def _write_out(session: Session, ws: WebSocketConnection, stream: CorkedSt
     try:
         while session.outbox:
             session.sent(await _write_batch(session, ws, stream))
-        if session.ending is not None:
+        if session.ending is not None and not session.owes_answer:
             await ws.aclose(session.ending.code, session.ending.reason)
             session.cut()
     except ConnectionClosed:

@@ -6,17 +6,25 @@ import os
 import shlex
 import shutil
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from attrs import frozen
 
+from gateway.own_network import own_addresses
 from gateway.policy.address import IPNetwork
 from gateway.policy.credentials import AuthMode, SharedSecrets
+from gateway.policy.proxy_auth import ProxyAuth
 from gateway.policy.remedy import CommandWords
+from gateway.policy.rules import PUBLISHED_PORT, PUBLISHED_PORT_RULE, Rule
+from gateway.tls import ServerTls
 from stores.config.load import LoadedConfig
+from stores.config.model import PairingConfig, TrustedProxyConfig
 from stores.devices import PairingLimits
 from stores.paths import Paths
+
+#: Modes with a secret that everybody shares: a rule asks for it.
+_WITH_SECRET = (AuthMode.TOKEN, AuthMode.PASSWORD)
 
 #: Longest time between the challenge and ``connect``, ms; the environment may say otherwise.
 HANDSHAKE_TIMEOUT_VARIABLE = "OPENCLAW_HANDSHAKE_TIMEOUT_MS"
@@ -36,7 +44,10 @@ class Settings:
     """The part of a configuration that a connection holds from its first byte to its last.
 
     Args:
+        proxy: What a proxy that signs users in must say; None but in mode trusted-proxy.
+        rules: Who is let in without being asked about.
         secret_files: Files that hold a secret of ours; a change there is a change of configuration.
+        tls: What new connections are shown; None where nothing is encrypted.
     """
 
     secrets: SharedSecrets
@@ -48,11 +59,24 @@ class Settings:
     auto_approve_local: bool
     limits: PairingLimits
     throttle: ThrottleLimits
+    proxy: ProxyAuth | None = None
+    rules: tuple[Rule, ...] = ()
     secret_files: tuple[Path, ...] = ()
+    tls: ServerTls | None = None
 
 
-def derive(loaded: LoadedConfig, secrets: SharedSecrets, env: Mapping[str, str]) -> Settings:
-    """Return the settings of a configuration that was validated when it was loaded."""
+def derive(
+    loaded: LoadedConfig,
+    secrets: SharedSecrets,
+    env: Mapping[str, str],
+    *,
+    auto_approve: Sequence[str] = (),
+) -> Settings:
+    """Return the settings of a configuration that was validated when it was loaded.
+
+    Args:
+        auto_approve: Names of built-in rules that the command line adds.
+    """
     gateway = loaded.config.gateway
     rate, files = gateway.auth.rate_limit, (gateway.auth.token_file, gateway.auth.password_file)
     said = env.get(HANDSHAKE_TIMEOUT_VARIABLE, "")
@@ -69,8 +93,37 @@ def derive(loaded: LoadedConfig, secrets: SharedSecrets, env: Mapping[str, str])
             ttl_ms=gateway.pairing.request_ttl_ms, max_pending=gateway.pairing.max_pending
         ),
         throttle=ThrottleLimits(rate.max_attempts, rate.window_ms / 1000, rate.lockout_ms / 1000),
+        proxy=_proxy_auth(gateway.auth.trusted_proxy)
+        if secrets.mode is AuthMode.TRUSTED_PROXY
+        else None,
+        rules=_rules(gateway.pairing, auto_approve) if secrets.mode in _WITH_SECRET else (),
         secret_files=tuple(loaded.resolve_file(name, env) for name in files if name),
     )
+
+
+def _proxy_auth(section: TrustedProxyConfig) -> ProxyAuth:
+    return ProxyAuth(
+        user_header=section.user_header or "",
+        required_headers=section.required_headers,
+        allow_users=frozenset(section.allow_users),
+        allow_loopback=section.allow_loopback,
+        own_addresses=own_addresses(),
+    )
+
+
+def _rules(section: PairingConfig, built_in: Sequence[str]) -> tuple[Rule, ...]:
+    """Return the rules in force; one of the configuration takes the place of its namesake."""
+    written = tuple(
+        Rule(
+            rule.name,
+            None if isinstance(rule.source, str) else rule.source,
+            tuple(map(str, rule.roles)),
+            rule.scopes,
+        )
+        for rule in section.auto_approve
+    )
+    added = PUBLISHED_PORT in built_in and all(rule.name != PUBLISHED_PORT for rule in written)
+    return (*written, PUBLISHED_PORT_RULE) if added else written
 
 
 def machine_names() -> frozenset[str]:
@@ -114,5 +167,5 @@ def command_words(
 def secrets_of(mode: str, *, token: str | None, password: str | None) -> SharedSecrets:
     """Return the shared secret of an authentication mode that this gateway serves."""
     chosen = AuthMode(mode)
-    secret = {AuthMode.TOKEN: token, AuthMode.PASSWORD: password, AuthMode.NONE: None}[chosen]
+    secret = {AuthMode.TOKEN: token, AuthMode.PASSWORD: password}.get(chosen)
     return SharedSecrets(chosen, secret)

@@ -6,12 +6,13 @@ import secrets
 import socket
 from collections.abc import Mapping
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from gateway.binding import addresses_of, open_sockets
 from gateway.log import Redactor
 from gateway.options import RunOptions
 from gateway.settings import Settings, derive, secrets_of
+from gateway.tls import refuse_broken_tls, tls_in_force
 from stores.config.edit import ensure_token
 from stores.config.history import last_known_good, load_last_known_good
 from stores.config.load import LoadedConfig, load_config
@@ -89,7 +90,6 @@ def with_secret(
     """Load under the lock, and make a token where one is needed and none is given."""
     loaded, fault = find_config(options, env, paths)
     auth = resolve_gateway_auth(loaded, env, flags_of(options))
-    refuse_unserved(auth)
     if auth.mode is not AuthMode.TOKEN or auth.token is not None:
         return loaded, auth, False, fault
     if fault is not None:
@@ -97,19 +97,6 @@ def with_secret(
     ensure_token(paths, env=env, new_token=lambda: secrets.token_hex(TOKEN_BYTES))
     loaded = load_config(paths, env)
     return loaded, resolve_gateway_auth(loaded, env, flags_of(options)), True, None
-
-
-def refuse_unserved(auth: GatewayAuth) -> None:
-    """Refuse the mode that this version does not serve yet.
-
-    Raises:
-        ConfigError: it is trusted-proxy.
-    """
-    if auth.mode is AuthMode.TRUSTED_PROXY:
-        raise ConfigError(
-            "gateway.auth.mode trusted-proxy is not served by this version",
-            remedy="ask for a token with `openclaw config set gateway.auth.mode token`",
-        )
 
 
 def flags_of(options: RunOptions) -> AuthFlags:
@@ -153,18 +140,21 @@ def settings_of(start: Start, loaded: LoadedConfig) -> Settings:
         ConfigError: a gateway would not start with it.
     """
     auth = resolve_gateway_auth(loaded, start.env, flags_of(start.options))
-    refuse_unserved(auth)
     refuse_unsafe_start(loaded.config, auth, bind=bind_of(start.options, loaded))
     token = auth.token.value if auth.token else None
     password = auth.password.value if auth.password else None
-    if auth.mode is not AuthMode.NONE and not (token or password):
+    if auth.mode in (AuthMode.TOKEN, AuthMode.PASSWORD) and not (token or password):
         raise ConfigError(
             f"{loaded.path} holds no {auth.mode} any more",
             remedy="put it back; the running gateway keeps the one it has",
         )
     start.redactor.learn(token, password)
     mode = secrets_of(str(auth.mode), token=token, password=password)
-    return derive(loaded, mode, start.env)
+    settings = derive(loaded, mode, start.env, auto_approve=start.options.auto_approve)
+    tls = tls_in_force(loaded, start.loaded, start.env, start.paths)
+    return evolve(
+        settings, tls=tls, secret_files=settings.secret_files + (tls.files if tls else ())
+    )
 
 
 def refuse_unstartable(start: Start, loaded: LoadedConfig) -> None:
@@ -175,8 +165,8 @@ def refuse_unstartable(start: Start, loaded: LoadedConfig) -> None:
     """
     auth = resolve_gateway_auth(loaded, start.env, flags_of(start.options))
     bind = bind_of(start.options, loaded)
-    refuse_unserved(auth)
     refuse_unsafe_start(loaded.config, auth, bind=bind)
+    refuse_broken_tls(loaded, start.env, start.paths)
     addresses = addresses_of(bind, loaded.config.gateway.custom_bind_host)
     default = start.paths.default_port
     port = resolve_port(loaded, start.env, port=start.options.port, default=default).number

@@ -6,7 +6,9 @@ counts as absent.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import attrs
@@ -17,6 +19,9 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, overrid
 from stores.records import DeviceNote, DeviceToken, PairedDevice, PendingRequest
 
 T = TypeVar("T")
+
+#: Longer texts are not worth looking for a twin.
+MAX_SHARED_CHARS = 24
 
 
 def camel(name: str) -> str:
@@ -40,11 +45,25 @@ def _tuple_of_str(value: Any, _: Any) -> tuple[str, ...]:
     for item in value:
         if type(item) is not str:
             raise TypeError(f"expected str, got {type(item).__name__}")
-    return tuple(value)
+    return _shared(tuple(value))
+
+
+@lru_cache(maxsize=1024)
+def _shared(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the one tuple of these names: thousands of devices have the same few scopes."""
+    return names
+
+
+def _text(value: Any, _: Any) -> str:
+    if type(value) is not str:
+        raise TypeError(f"expected str, got {type(value).__name__}")
+    # Platforms, client names and roles are few, and shared; ids and keys are each their own.
+    return sys.intern(value) if len(value) <= MAX_SHARED_CHARS else value
 
 
 _converter = cattrs.Converter(detailed_validation=True)
-for _kind in (str, int, bool):
+_converter.register_structure_hook(str, _text)
+for _kind in (int, bool):
     _converter.register_structure_hook(_kind, _exactly(_kind))
 _converter.register_structure_hook_func(lambda kind: kind == tuple[str, ...], _tuple_of_str)
 

@@ -13,15 +13,15 @@ from typing import Any, TypeAlias, TypeVar
 from attrs import define, field, frozen
 
 from stores import audit, ending, pairing
+from stores.decisions import Decisions, Transition
 from stores.errors import StoreError, UnknownRequestError, UserFacingError
 from stores.files import ensure_private_dir, locked, read_file, replace_file
 from stores.keys import decode_public_key, device_id_of
 from stores.record_file import RecordFile, StoreProblem
 from stores.records import AuditEntry, DeviceBook, DeviceNote, PairedDevice, PendingRequest
-from stores.transition import Caller, Change, Rules
+from stores.transition import Rules
 
 T = TypeVar("T")
-Transition: TypeAlias = Callable[[DeviceBook, Rules], Change[Any]]
 
 STORE_KEY_BYTES = 32
 TOKEN_BYTES = 32
@@ -68,7 +68,7 @@ def _sound_request(key: str, record: PendingRequest) -> str | None:
 
 
 @define(eq=False)
-class DeviceStore:
+class DeviceStore(Decisions):
     """The files of ``devices/`` and the book they hold.
 
     Every method but `book` does file work: call it in a worker thread where an event loop runs.
@@ -103,7 +103,9 @@ class DeviceStore:
     def __attrs_post_init__(self) -> None:
         at = self.directory
         self._pending = RecordFile(at / "pending.json", PendingRequest, _sound_request)
-        self._paired = RecordFile(at / "paired.json", PairedDevice, _sound_device, precious=True)
+        self._paired = RecordFile(
+            at / "paired.json", PairedDevice, _sound_device, precious=True, key_name="deviceId"
+        )
         self._notes = RecordFile(at / "notes.json", DeviceNote, precious=True)
 
     @property
@@ -146,7 +148,7 @@ class DeviceStore:
         return self._book
 
     def touch(self, device_id: str, role: str, *, at_ms: int) -> None:
-        """Remember that a device was here; written with the next transition or `flush`.
+        """Remember that a device was here; written with the next change of a record or `flush`.
 
         Blocks on nothing: an event loop may call it.
         """
@@ -176,17 +178,18 @@ class DeviceStore:
         lock = self.directory / "store.lock"
         with self._turn, locked(lock, timeout_s=self.lock_timeout_s), self._mutex:
             before, rules = self.read(), self._rules(now_ms)
-            contacts = self._take_contacts()
+            swept = pairing.drop_expired(before, rules)
+            book, trail, results = _all_made(swept.book, rules, transitions)
+            # The large file is not written for contacts alone, but when they are what is asked for.
+            writes_paired = book.paired is not before.paired or not transitions
+            contacts = self._take_contacts() if writes_paired else {}
             try:
-                swept = pairing.drop_expired(before, rules)
-                book = pairing.seen(swept.book, rules, contacts=contacts).book
-                book, trail, results = _all_made(book, rules, transitions)
+                book = pairing.seen(book, rules, contacts=contacts).book
                 self._write(book, (*swept.audit, *trail), now_ms=now_ms)
-                results = self._explained(results, book, swept.result, now_ms=now_ms)
             except BaseException:
                 self._keep_contacts(contacts)
                 raise
-            return results
+            return self._explained(results, book, swept.result, now_ms=now_ms)
 
     def _explained(
         self,
@@ -230,24 +233,6 @@ class DeviceStore:
         if isinstance(result, UserFacingError):
             raise result
         return result
-
-    def approve(
-        self, reference: str, *, caller: Caller, now_ms: int
-    ) -> tuple[PendingRequest, PairedDevice]:
-        """Approve a pending request; see `pairing.approve` for what it raises."""
-        decided: tuple[PendingRequest, PairedDevice] = self.one(
-            lambda book, rules: pairing.approve(book, rules, reference=reference, caller=caller),
-            now_ms=now_ms,
-        )
-        return decided
-
-    def reject(self, reference: str, *, caller: Caller, now_ms: int) -> PendingRequest:
-        """Reject a pending request; see `pairing.reject` for what it raises."""
-        decided: PendingRequest = self.one(
-            lambda book, rules: pairing.reject(book, rules, reference=reference, caller=caller),
-            now_ms=now_ms,
-        )
-        return decided
 
     def _write(self, book: DeviceBook, trail: Sequence[AuditEntry], *, now_ms: int) -> None:
         """Write the files that changed: paired first, so a crash leaves nothing half decided.

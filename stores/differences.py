@@ -39,7 +39,14 @@ class Ended:
     role: str | None
 
 
-BookEvent: TypeAlias = Requested | Resolved | Ended
+@frozen
+class Renamed:
+    """Operators read another name of a device from now on."""
+
+    device_id: str
+
+
+BookEvent: TypeAlias = Requested | Resolved | Ended | Renamed
 
 
 def differences(
@@ -53,13 +60,15 @@ def differences(
             blocked = new.blocked(device_id) and not old.blocked(device_id)
             if after is not before or blocked:
                 events += _ended(before, after, blocked=blocked)
+    if old.notes is not new.notes:
+        events += [Renamed(device_id) for device_id in new.paired if _renamed(device_id, old, new)]
     if old.pending is new.pending:
         return tuple(events)
     asking_again = {item.device_id for item in new.pending.values()}
     for request_id, item in old.pending.items():
         if request_id in new.pending:
             continue
-        if covered(new, item):
+        if covered(new, item) or _let_back(item, old, new):
             events.append(Resolved(item, "approved"))
         elif item.device_id in asking_again:
             events.append(Resolved(item, "rejected", "superseded"))
@@ -69,6 +78,21 @@ def differences(
             events.append(Resolved(item, "rejected"))
     events += [Requested(item) for key, item in new.pending.items() if key not in old.pending]
     return tuple(events)
+
+
+def _let_back(item: PendingRequest, old: DeviceBook, new: DeviceBook) -> bool:
+    """Tell whether a device that asked to come back without its token was approved since."""
+    before, after = old.paired.get(item.device_id), new.paired.get(item.device_id)
+    if not item.stale_token or before is None or after is None:
+        return False
+    return before.approved_at_ms != after.approved_at_ms
+
+
+def _renamed(device_id: str, old: DeviceBook, new: DeviceBook) -> bool:
+    before, after = old.notes.get(device_id), new.notes.get(device_id)
+    if before is after:
+        return False
+    return (before and before.label) != (after and after.label)
 
 
 def _ended(before: PairedDevice, after: PairedDevice | None, *, blocked: bool) -> list[BookEvent]:

@@ -18,6 +18,9 @@ from stores.timespan import in_words
 #: How much of the trail is read, from its end: some 600 decisions.
 TAIL_BYTES = 256 * 1024
 
+#: Scope names are short; a longer one is somebody's idea of a joke.
+MAX_SHOWN = 64
+
 _REQUESTED = "device.requested"
 _ENDS = {
     "device.approved": "approved",
@@ -29,12 +32,16 @@ _SEE = "see `openclaw devices list`"
 
 @frozen
 class Line:
-    """What counts of an audit line; ``at_ms`` is None when its time cannot be read."""
+    """What counts of an audit line; ``at_ms`` is None when its time cannot be read.
+
+    ``asked`` is what a request was for, None where the line does not say.
+    """
 
     event: str
     request_id: str
     device_id: str
     at_ms: int | None
+    asked: tuple[str, ...] | None = None
 
 
 def tail_of(trail: Path) -> list[Line]:
@@ -83,7 +90,15 @@ def _line(value: Mapping[str, Any]) -> Line | None:
         at_ms = round(datetime.fromisoformat(value["ts"]).timestamp() * 1000)
     except (KeyError, TypeError, ValueError, OverflowError):
         at_ms = None
-    return Line(event, request_id, device_id, at_ms)
+    return Line(event, request_id, device_id, at_ms, _asked(value))
+
+
+def _asked(value: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """Return role and scopes of an audit line, the role in words."""
+    role, scopes = value.get("role"), value.get("scopes")
+    if not (isinstance(role, str) and isinstance(scopes, list)):
+        return None
+    return (f"the role {role}", *(scope for scope in scopes if isinstance(scope, str)))
 
 
 def explained(
@@ -122,7 +137,7 @@ def explained(
         last = asked
         problem += f" {_ended(last, over.get(last.request_id, last.at_ms), now_ms)}"
     elif waiting:
-        problem += f" was superseded by {waiting[-1].request_id}"
+        problem += f" was superseded by {waiting[-1].request_id}{_more(asked, waiting[-1])}"
     elif last.event not in _ENDS:
         return error
     elif last.request_id == asked.request_id:
@@ -136,6 +151,24 @@ def explained(
         wire_message=error.wire_message,
         reference=error.reference,
     )
+
+
+def _more(old: Line, item: PendingRequest) -> str:
+    """Return what a request asks for that the one it superseded did not, as a clause."""
+    if old.asked is None:
+        return ""
+    now = (*(f"the role {role}" for role in item.asked_roles), *item.scopes)
+    more = [_plain(each) for each in now if each not in old.asked]
+    if item.stale_token:
+        more.append("to come back without its token")
+    if more:
+        return f", which asks for more: {', '.join(more)}"
+    return ", which names another platform or device family"
+
+
+def _plain(name: str) -> str:
+    """Return a name that a client chose as it may be shown."""
+    return name if name.isprintable() and len(name) <= MAX_SHOWN else f"{ascii(name)[:MAX_SHOWN]}…"
 
 
 def _means(line: Line, wanted: str) -> bool:

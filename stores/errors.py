@@ -92,14 +92,27 @@ class NotAllowedError(TransitionError):
     """
 
     def __init__(
-        self, problem: str, *, wire_message: str, missing_scopes: tuple[str, ...] = ()
+        self,
+        problem: str,
+        *,
+        remedy: str | None = None,
+        wire_message: str,
+        missing_scopes: tuple[str, ...] = (),
     ) -> None:
-        super().__init__(problem, wire_message=wire_message)
+        super().__init__(problem, remedy=remedy, wire_message=wire_message)
         self.missing_scopes = missing_scopes
+
+
+class BadLabelError(TransitionError):
+    """A label is not one to 64 printable characters."""
 
 
 class TooManyPendingError(TransitionError):
     """The list of pending requests is full; nobody is evicted for a newcomer."""
+
+
+class TooManyScopesError(TooManyPendingError):
+    """One device asks, in all, for more scopes than a request may hold."""
 
 
 class BlockedDeviceError(TransitionError):

@@ -15,6 +15,7 @@ from typing import Any
 from attrs import frozen
 
 from stores.errors import CorruptStoreError, LockTimeoutError, StoreError
+from stores.owner import HERE, flocked
 from stores.plain_file import who_may
 
 FILE_MODE = 0o600
@@ -311,6 +312,10 @@ def locked(lock: Path, *, timeout_s: float = 5.0) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout  # late: readers take no lock and need not load it
 
+    if lock.is_relative_to(HERE):  # filelock resolves it to a path that is shut to this user
+        with flocked(lock, timeout_s=timeout_s):
+            yield
+        return
     ensure_private_dir(lock.parent)
     holder = FileLock(lock, timeout=timeout_s, mode=FILE_MODE)
     try:

@@ -68,6 +68,7 @@ def pending_item(
             "why": record.why,
             "silent": record.silent,
             "isRepair": record.is_repair,
+            "staleToken": record.stale_token,
             "ts": record.ts,
             "firstSeenAtMs": record.first_seen_at_ms,
             "expiresAtMs": max(now_ms, record.ts + ttl_ms),

@@ -7,6 +7,7 @@ import hashlib
 import attrs
 
 from stores.records import DeviceNote, DeviceToken, PairedDevice, PendingRequest, Role
+from stores.repair import unmarked
 from stores.scopes import union
 from stores.transition import Caller, Rules
 
@@ -66,4 +67,4 @@ def _token(
 def approval_note(note: DeviceNote | None, caller: Caller, *, via: str) -> DeviceNote:
     """Return the note of a device with how and by whom it was approved."""
     by = caller.device_id or caller.rule or (None if caller.uid is None else f"uid {caller.uid}")
-    return attrs.evolve(note or DeviceNote(), approved_via=via, approved_by=by)
+    return attrs.evolve(unmarked(note or DeviceNote()), approved_via=via, approved_by=by)

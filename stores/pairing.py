@@ -15,10 +15,12 @@ from stores.errors import (
     BlockedDeviceError,
     NotAllowedError,
     TooManyPendingError,
+    TooManyScopesError,
     UnknownRequestError,
 )
 from stores.paired_record import approval_note, paired_record
 from stores.records import AuditEntry, DeviceBook, PairedDevice, PendingRequest, Role
+from stores.repair import marked
 from stores.request_id import plain_id, request_code
 from stores.scopes import covers, union
 from stores.transition import Caller, Change, Rules, Wish
@@ -74,7 +76,9 @@ def covered(book: DeviceBook, item: PendingRequest) -> bool:
     Its tokens and not its baseline: what a rotation took away may be asked for again.
     """
     device = book.paired.get(item.device_id)
-    if device is None or not set(item.asked_roles) <= set(device.live_roles):
+    if item.stale_token or device is None:
+        return False
+    if not set(item.asked_roles) <= set(device.live_roles):
         return False
     same = _same_identity(device, item.platform, item.device_family)
     return same and covers(device.granted_scopes(Role.OPERATOR), item.asked_scopes)
@@ -102,7 +106,7 @@ def drop_expired(book: DeviceBook, rules: Rules) -> Change[tuple[PendingRequest,
     if not gone:
         return Change(book, ())
     items = tuple(gone.values())
-    audit = tuple(_entry("device.expired", item, Caller("task")) for item in items)
+    audit = tuple(request_entry("device.expired", item, Caller("task")) for item in items)
     return Change(attrs.evolve(book, pending=_without(book.pending, *gone)), items, audit)
 
 
@@ -110,7 +114,8 @@ def waiting_request(book: DeviceBook, wish: Wish) -> PendingRequest | None:
     """Return the pending request of the same device that already asks for all of ``wish``."""
     for item in reversed(book.pending_of(wish.device_id)):
         same = (item.platform, item.device_family) == (wish.platform, wish.device_family)
-        if same and wish.role in item.asked_roles and covers(item.scopes, _asked_scopes(wish)):
+        enough = wish.role in item.asked_roles and covers(item.scopes, _asked_scopes(wish))
+        if same and enough and (item.stale_token or not wish.stale_token):
             return item
     return None
 
@@ -147,12 +152,26 @@ def request(book: DeviceBook, rules: Rules, *, wish: Wish) -> Change[PendingRequ
     if not own:
         _check_room(others, wish, rules)
     item = _new_request(book, rules, wish, own, others)
-    entry = _entry("device.requested", item, Caller("self", device_id=wish.device_id))
+    entry = request_entry("device.requested", item, Caller("self", device_id=wish.device_id))
+    why = upgrade_of(book, item)
     return Change(
         attrs.evolve(book, pending={**others, item.request_id: item}),
         item,
-        (attrs.evolve(entry, origin=wish.origin),),
+        (attrs.evolve(entry, origin=wish.origin, reason=why),),
     )
+
+
+def upgrade_of(book: DeviceBook, item: PendingRequest) -> str | None:
+    """Return in one word what a paired device asks for beyond what it has; None of a new one."""
+    device = book.paired.get(item.device_id)
+    if device is None:
+        return None
+    if item.stale_token:
+        return "stale-token"
+    if not set(item.asked_roles) <= set(device.live_roles):
+        return "role-upgrade"
+    same = _same_identity(device, item.platform, item.device_family)
+    return "scope-upgrade" if same else "metadata-upgrade"
 
 
 def _check_room(others: Mapping[str, PendingRequest], wish: Wish, rules: Rules) -> None:
@@ -175,17 +194,20 @@ def _new_request(
     roles = union(*(item.asked_roles for item in own), (wish.role,))
     scopes = union(*(item.scopes for item in own), _asked_scopes(wish))
     if len(scopes) > MAX_SCOPES:
-        raise TooManyPendingError(
+        raise TooManyScopesError(
             f"device {wish.device_id} asks for more than {MAX_SCOPES} scopes",
             remedy="approve or reject what it asked for before: `openclaw devices list`",
             wire_message="pairing required",
         )
+    repair = wish.device_id in book.paired
+    stale = repair and (wish.stale_token or any(item.stale_token for item in own))
     first_seen = [item.first_seen_at_ms or item.ts for item in own]
     return PendingRequest(
         request_id=request_code(
             rules.store_key,
             device_id=wish.device_id,
-            roles=roles,
+            # To let a device in without its token is another thing to approve: another code.
+            roles=(*roles, "stale-token") if stale else roles,
             scopes=scopes,
             platform=wish.platform,
             device_family=wish.device_family,
@@ -202,10 +224,11 @@ def _new_request(
         roles=roles,
         scopes=scopes,
         remote_ip=wish.remote_ip,
-        is_repair=wish.device_id in book.paired,
+        is_repair=repair,
         ts=rules.now_ms,
         first_seen_at_ms=min([*first_seen, rules.now_ms]),
         why=wish.why,
+        stale_token=stale or None,
     )
 
 
@@ -214,7 +237,8 @@ def approve(
 ) -> Change[tuple[PendingRequest, PairedDevice]]:
     """Pair the device of a pending request: what it has stays, what it asked for is added.
 
-    A live token is kept and widened; a missing or revoked one is issued anew.
+    A live token is kept and widened; a missing or revoked one is issued anew. A device that has
+    lost its token may come for it, see `repair`.
 
     Raises:
         UnknownRequestError: nothing pending answers to ``reference``.
@@ -224,8 +248,10 @@ def approve(
     check_may_decide(caller, item)
     check_may_grant(caller, book.paired.get(item.device_id), item)
     device = paired_record(book.paired.get(item.device_id), item, rules)
-    entry = _entry("device.approved", item, caller)
+    entry = request_entry("device.approved", item, caller)
     note = approval_note(book.notes.get(item.device_id), caller, via="owner")
+    if item.stale_token:
+        note = marked(note, item.asked_roles, now_ms=rules.now_ms)
     after = DeviceBook(
         pending=_without(
             book.pending, *(own.request_id for own in book.pending_of(item.device_id))
@@ -248,7 +274,7 @@ def reject(
     item = find_pending(book, reference)
     check_may_decide(caller, item)
     left = _without(book.pending, item.request_id)
-    entry = _entry("device.rejected", item, caller)
+    entry = request_entry("device.rejected", item, caller)
     return Change(attrs.evolve(book, pending=left), item, (entry,))
 
 
@@ -276,7 +302,7 @@ def admit(
     own = book.pending_of(wish.device_id)
     item = _new_request(book, rules, wish, (), _without(book.pending, *(r.request_id for r in own)))
     device = paired_record(known, item, rules)
-    entry = attrs.evolve(_entry("device.approved", item, caller), origin=wish.origin)
+    entry = attrs.evolve(request_entry("device.approved", item, caller), origin=wish.origin)
     note = approval_note(book.notes.get(wish.device_id), caller, via=via)
     after = DeviceBook(
         pending=_without(book.pending, *(waiting.request_id for waiting in own)),
@@ -325,7 +351,8 @@ def _without(records: Mapping[str, T], *keys: str) -> dict[str, T]:
     return {key: record for key, record in records.items() if key not in keys}
 
 
-def _entry(event: str, item: PendingRequest, caller: Caller) -> AuditEntry:
+def request_entry(event: str, item: PendingRequest, caller: Caller) -> AuditEntry:
+    """Return the audit line of something that happened to a pending request."""
     return AuditEntry(
         event=event,
         device_id=item.device_id,

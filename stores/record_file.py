@@ -72,12 +72,14 @@ class RecordFile(Generic[T]):
         check: Returns what is wrong with a well-formed record, or None.
         precious: Its records cannot be asked for again: a spare copy is kept, and a broken file
             without one is not overwritten.
+        key_name: The field that repeats the key.
     """
 
     path: Path
     kind: type[T]
     check: Callable[[str, T], str | None] = lambda _key, _record: None
     precious: bool = False
+    key_name: str | None = None
     records: Mapping[str, T] = field(factory=dict)
     problems: tuple[StoreProblem, ...] = ()
     _entries: dict[str, _Entry[T]] = field(factory=dict)
@@ -135,6 +137,8 @@ class RecordFile(Generic[T]):
         if known is not None and known.text == text:
             return known
         value = entries.parse_one(key, text)
+        if type(value) is dict and value.get(self.key_name) == key:
+            value[self.key_name] = key  # one string, not two, in each of thousands
         try:
             record = codec.load(value, self.kind)
             fault = self.check(key, record)

@@ -55,7 +55,8 @@ class PendingRequest:
     """A device that asked to pair and waits for a decision.
 
     ``ts`` is the last contact and ``first_seen_at_ms`` the first, epoch ms. ``why`` is the
-    locality reason at the last contact.
+    locality reason at the last contact. ``stale_token`` marks a paired device that proved its key
+    but has no token that fits.
     """
 
     request_id: str
@@ -75,6 +76,7 @@ class PendingRequest:
     ts: int = 0
     first_seen_at_ms: int | None = None
     why: str | None = None
+    stale_token: bool | None = None
     extra: Mapping[str, Any] = EMPTY
 
     @property
@@ -161,12 +163,17 @@ class PairedDevice:
 
 @frozen
 class DeviceNote:
-    """What only this gateway keeps of a device, in a file no other program rewrites."""
+    """What only this gateway keeps of a device, in a file no other program rewrites.
+
+    ``repair_roles`` are those in which its key alone opens once, until ``repair_until_ms``.
+    """
 
     label: str | None = None
     blocked: bool = False
     approved_via: str | None = None
     approved_by: str | None = None
+    repair_roles: tuple[str, ...] | None = None
+    repair_until_ms: int | None = None
     extra: Mapping[str, Any] = EMPTY
 
 

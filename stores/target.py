@@ -11,6 +11,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from attrs import evolve, frozen
 
+from stores.config import kinds
+from stores.config.kinds import MismatchError
 from stores.config.load import LoadedConfig
 from stores.config.model import GatewayMode
 from stores.errors import ConfigError, UsageError, UserFacingError
@@ -18,11 +20,24 @@ from stores.paths import DEFAULT_PORT
 
 PORT_VARIABLE = "OPENCLAW_GATEWAY_PORT"
 URL_VARIABLE = "OPENCLAW_GATEWAY_URL"
+#: Who pins a certificate, when it is the command line.
+FLAG = "--tls-fingerprint"
+#: With ``1`` secrets may cross a private network in clear (protocol fact); said at every use.
+ALLOW_PRIVATE_VARIABLE = "OPENCLAW_ALLOW_INSECURE_PRIVATE_WS"
 
 _SCHEMES = {"ws": "ws", "http": "ws", "wss": "wss", "https": "wss"}
 _SCHEME_PORTS = {"ws": 80, "wss": 443}
 #: Names of this machine that every system resolves to itself.
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
+
+# RFC 1918, RFC 6598 (tailnets), RFC 3927, RFC 4193, RFC 4291 section 2.5.6.
+_PRIVATE = tuple(
+    ipaddress.ip_network(one)
+    for one in (
+        *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10"),
+        *("169.254.0.0/16", "fc00::/7", "fe80::/10"),
+    )
+)
 
 #: Resolves a host name to addresses; fails with OSError.
 Resolve = Callable[[str], Sequence[str]]
@@ -54,7 +69,10 @@ class Port:
 
 @frozen(kw_only=True)
 class Target:
-    """A gateway to call; ``dial_host`` is where to connect, ``host`` what the URL says."""
+    """A gateway to call; ``dial_host`` is where to connect, ``host`` what the URL says.
+
+    ``tls_fingerprint`` is that of the one certificate to accept, and ``pin_source`` who says so.
+    """
 
     url: str
     source: str
@@ -63,6 +81,7 @@ class Target:
     dial_host: str
     port: int
     tls_fingerprint: str | None = None
+    pin_source: str | None = None
 
     @property
     def is_local_default(self) -> bool:
@@ -155,7 +174,9 @@ def _configured_target(
                 "of this machine with `openclaw config set gateway.mode local`",
             )
         target = _target(gateway.remote.url, source, Trust.REMOTE)
-        return evolve(target, tls_fingerprint=gateway.remote.tls_fingerprint)
+        pin = gateway.remote.tls_fingerprint
+        source = loaded.where("gateway.remote.tlsFingerprint")
+        return evolve(target, tls_fingerprint=pin, pin_source=source if pin else None)
     chosen = resolve_port(loaded, env, port=port, default=default_port)
     scheme = "wss" if gateway.tls.enabled else "ws"
     # always loopback: whatever the gateway binds, it listens there too
@@ -167,7 +188,12 @@ def _named_target(url: str, source: str, trust: Trust, below: Target) -> Target:
     target = _target(url, source, trust)
     if _same(target) != _same(below):
         return target
-    return evolve(target, trust=below.trust, tls_fingerprint=below.tls_fingerprint)
+    return evolve(
+        target,
+        trust=below.trust,
+        tls_fingerprint=below.tls_fingerprint,
+        pin_source=below.pin_source,
+    )
 
 
 def _same(target: Target) -> tuple[bool, str, int, str]:
@@ -209,10 +235,35 @@ def _split(url: str, source: str) -> tuple[SplitResult, int]:
     return parts, port or _SCHEME_PORTS[_SCHEMES[parts.scheme]]
 
 
-def refuse_plaintext(target: Target, *, resolve: Resolve | None = None) -> Target:
+def pinned_by_flag(target: Target, fingerprint: str) -> Target:
+    """Return the target with the certificate that ``--tls-fingerprint`` says.
+
+    Raises:
+        UsageError: it is no fingerprint, or nothing is encrypted there.
+    """
+    try:
+        pin = kinds.fingerprint(fingerprint)
+    except MismatchError as error:
+        raise UsageError(
+            f"--tls-fingerprint is not {error}",
+            remedy="see it with `openclaw gateway fingerprint` on the gateway's machine",
+        ) from error
+    if not target.secure:
+        raise UsageError(
+            f"--tls-fingerprint needs a gateway that speaks TLS, and the target is {target.url} "
+            f"({target.source})",
+            remedy=f"leave it out, or call `--url wss://{target.host}:{target.port}`",
+        )
+    return evolve(target, tls_fingerprint=pin, pin_source=FLAG)
+
+
+def refuse_plaintext(
+    target: Target, env: Mapping[str, str] | None = None, *, resolve: Resolve | None = None
+) -> Target:
     """Refuse to send secrets in clear over a network; blocks while a name is resolved.
 
     Args:
+        env: Where `OPENCLAW_ALLOW_INSECURE_PRIVATE_WS` may stand, which allows private networks.
         resolve: Looks up a host name; the system's resolver unless given.
 
     Returns:
@@ -228,15 +279,26 @@ def refuse_plaintext(target: Target, *, resolve: Resolve | None = None) -> Targe
         addresses = list((resolve or _system_addresses)(target.host))
     except OSError:
         addresses = []
-    if addresses and all(is_loopback(address) for address in addresses):
+    private = (env or {}).get(ALLOW_PRIVATE_VARIABLE, "").strip() == "1"
+    if addresses and all(is_loopback(one) or (private and is_private(one)) for one in addresses):
         return evolve(target, dial_host=addresses[0])
     raise PlaintextRefusedError(
         f"{target.url} ({target.source}) is not encrypted and not this machine, so everybody on "
         "the way could read the secret",
-        remedy=f"use `wss://{target.host}`, or a tunnel: "
+        remedy=f"use `wss://{target.url.partition('://')[2]}`, or a tunnel: "
         f"`ssh -N -L {target.port}:127.0.0.1:{target.port} {target.host}` "
         f"and `--url ws://127.0.0.1:{target.port}`",
     )
+
+
+def is_private(address: str) -> bool:
+    """Tell whether an address is of a network that the internet has no way to."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = found.ipv4_mapped if found.version == 6 else None
+    return any((mapped or found) in network for network in _PRIVATE)
 
 
 def is_loopback(host: str) -> bool:

@@ -66,7 +66,10 @@ class Caller:
 
 @frozen
 class Wish:
-    """What a verified device asks for at a connect; ``origin`` is the ``from`` of the audit line."""
+    """What a verified device asks for at a connect; ``origin`` is the ``from`` of the audit line.
+
+    ``stale_token``: its key is that of a paired device, and it proved nothing else.
+    """
 
     device_id: str
     public_key: str
@@ -80,3 +83,4 @@ class Wish:
     remote_ip: str | None = None
     why: str | None = None
     origin: Mapping[str, Any] | None = None
+    stale_token: bool = False

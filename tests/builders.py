@@ -12,7 +12,8 @@ from typing import Any
 import attrs
 
 from stores import codec, pairing
-from stores.devices import DeviceStore, PairingLimits, Transition
+from stores.decisions import Transition
+from stores.devices import DeviceStore, PairingLimits
 from stores.files import ensure_private_dir, replace_file
 from stores.keys import KeyPair, key_pair_of_seed
 from stores.records import (

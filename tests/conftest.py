@@ -107,6 +107,10 @@ def _namespaces() -> str | None:
 def _systemd() -> str | None:
     if not shutil.which("systemctl") or not Path("/lib/systemd/systemd").exists():
         return "install systemd and dbus-user-session"
+    if not Path("/usr/lib/systemd/user/dbus.socket").exists() or not shutil.which("loginctl"):
+        return "install dbus-user-session and libpam-systemd"
+    if not all(Path("/sys/fs/cgroup", tree).is_dir() for tree in ("unified", "systemd")):
+        return "mount control groups in the hybrid layout (systemd.unified_cgroup_hierarchy=0)"
     return "run as root: a test boots it in namespaces of its own" if os.geteuid() else None
 
 

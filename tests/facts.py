@@ -17,11 +17,13 @@ from gateway.policy.address import (
     ForwardingHeaders,
     Locality,
     LocalityReason,
+    is_within,
     judge_locality,
     resolve_client,
 )
 from gateway.policy.credentials import Accepted, Method, Verdict
-from gateway.policy.origin import judge_origin
+from gateway.policy.origin import host_is_ours, judge_origin
+from gateway.policy.rules import Rule
 from gateway.protocol.connect import NO_AUTH, AuthClaim, ClientInfo, ConnectParams, DeviceClaim
 from gateway.protocol.signature import ProofFailure, ProofOk
 from stores.records import DeviceToken, PairedDevice
@@ -40,6 +42,7 @@ REMOTE = Locality(local=False, why=LocalityReason.NOT_LOOPBACK, uid_confirmed=Fa
 BY_TOKEN = Accepted(Method.TOKEN)
 BY_DEVICE_TOKEN = Accepted(Method.DEVICE_TOKEN)
 BY_NOTHING = Accepted(Method.NONE)
+BY_PROXY = Accepted(Method.TRUSTED_PROXY, user="alice")
 V2, V3 = ProofOk(2, PUBLIC_KEY), ProofOk(3, PUBLIC_KEY)
 
 
@@ -91,6 +94,8 @@ def facts(
     blocked: bool = False,
     locked_for_s: float | None = None,
     auto_approve_local: bool = True,
+    rules: tuple[Rule, ...] = (),
+    peer_is_default_gateway: bool = False,
     **claims: Any,
 ) -> Facts:
     """Return the facts of one ``connect``; locality and origin are judged unless given."""
@@ -128,6 +133,15 @@ def facts(
         blocked=blocked,
         locked_for_s=locked_for_s,
         auto_approve_local=auto_approve_local,
+        rules=rules,
+        host_is_ours=host_is_ours(
+            host,
+            machine_names=MACHINE_NAMES,
+            public_origin=None,
+            allowed_origins=allowed_origins,
+        ),
+        peer_is_proxy=is_within(address.peer, [ip_network(one) for one in trusted]),
+        peer_is_default_gateway=peer_is_default_gateway,
     )
 
 

@@ -13,7 +13,7 @@ from attrs import frozen
 from cli.main import main
 from stores import pairing
 from stores.devices import DeviceStore
-from stores.keys import generate
+from stores.keys import KeyPair, generate
 from stores.records import PendingRequest
 from stores.transition import Caller, Wish
 
@@ -54,9 +54,14 @@ class Machine:
         (self.state_dir / "openclaw.json").write_text(json.dumps({"gateway": gateway}))
 
     def knock(
-        self, name: str = "laptop", *, scopes: tuple[str, ...] = ADMIN, ago_ms: int = 0
+        self,
+        name: str = "laptop",
+        *,
+        scopes: tuple[str, ...] = ADMIN,
+        ago_ms: int = 0,
+        key: KeyPair | None = None,
     ) -> PendingRequest:
-        key = generate()
+        key = key or generate()
         wish = Wish(
             device_id=key.device_id,
             public_key=key.public_key,
@@ -74,9 +79,10 @@ class Machine:
         )
         return item
 
-    def pair(self, name: str = "laptop") -> str:
-        item = self.knock(name)
-        self.store.approve(item.request_id, caller=Caller("cli", uid=0), now_ms=now_ms())
+    def pair(self, name: str = "laptop", *, ago_ms: int = 0, **wanted: Any) -> str:
+        item = self.knock(name, ago_ms=ago_ms, **wanted)
+        at_ms = now_ms() - ago_ms
+        self.store.approve(item.request_id, caller=Caller("cli", uid=0), now_ms=at_ms)
         return item.device_id
 
 

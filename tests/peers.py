@@ -111,13 +111,20 @@ def upgrades(then: Callable[[WebSocketPeer], None]) -> Serve:
     return serve
 
 
-def speaks_tls(folder: Path, serve: Serve) -> tuple[Serve, str]:
-    """Return a peer behind TLS, and the SHA-256 fingerprint of its certificate."""
+def speaks_tls(folder: Path, serve: Serve, *, demands: Path | None = None) -> tuple[Serve, str]:
+    """Return a peer behind TLS, and the SHA-256 fingerprint of its certificate.
+
+    Args:
+        demands: Whose clients alone it takes, PEM.
+    """
     pem, fingerprint = _certificate()
     path = folder / "peer.pem"
     path.write_bytes(pem)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(path)
+    if demands is not None:
+        context.load_verify_locations(demands)
+        context.verify_mode = ssl.CERT_REQUIRED
 
     def encrypted(connection: socket.socket) -> None:
         try:

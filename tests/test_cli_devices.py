@@ -46,7 +46,7 @@ def test_the_list_fits_80_columns_and_shows_who_waits_and_who_is_in(machine: Mac
     assert item.request_id in ran.out
     assert "waiting-phone" in ran.out
     assert "192.168.178.201" in ran.out
-    assert "(not-loopback)" in ran.out
+    assert "(not-loopback: another machine)" in ran.out
     assert "50 s, 4 min" in ran.out
     assert f"openclaw devices approve {item.request_id}" in ran.out
     assert "Paired (1)" in ran.out

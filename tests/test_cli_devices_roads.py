@@ -81,7 +81,7 @@ def test_an_upgrade_stands_beside_what_the_device_has(machine: Machine):
         machine.configure(port)
         ran = machine.run("devices", "list")
 
-    assert "operator: admin" in ran.out
+    assert "operator: +admin" in ran.out
     assert "operator: read" in ran.out
     assert "cdcdcdcdcdcd (blocked)" in ran.out
     assert "unknown client" in ran.out

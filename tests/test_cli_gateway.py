@@ -75,6 +75,17 @@ def test_every_word_arrives(program: FakeProgram, capsys: pytest.CaptureFixture[
     assert "'P'" not in repr(options)
 
 
+def test_a_built_in_rule_is_switched_on_by_name_alone(
+    program: FakeProgram, capsys: pytest.CaptureFixture[str]
+):
+    run(["gateway", "run", "--auto-approve", "published-port"], capsys)
+    code, _, err = run(["gateway", "run", "--auto-approve", "10.0.0.0/8"], capsys)
+
+    assert [options.auto_approve for options in program.given] == [("published-port",)]
+    assert code == 2
+    assert "published-port" in err
+
+
 @pytest.mark.parametrize("words", [["--dev", "gateway"], ["gateway", "--dev"]])
 def test_dev_is_heard_in_both_places(
     program: FakeProgram, capsys: pytest.CaptureFixture[str], words: list[str]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -212,3 +213,14 @@ def test_a_device_with_two_roles_is_written_with_both_tokens():
 
     assert list(dumped["tokens"]) == ["operator", "node"]
     assert dumped["tokens"]["node"]["scopes"] == []
+
+
+def test_thousands_of_devices_share_the_names_they_have_in_common():
+    one, other = (
+        codec.load(json.loads(json.dumps(codec.dump(a_device(1)))), PairedDevice) for _ in "ab"
+    )
+
+    assert one.scopes is other.scopes
+    assert one.platform is other.platform
+    assert one.tokens["operator"].role is other.tokens["operator"].role
+    assert one.device_id is not other.device_id

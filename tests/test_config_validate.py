@@ -165,6 +165,10 @@ def test_a_section_nobody_knows_is_carried_in_silence():
         pytest.param(
             "gateway.auth.allowInsecureAuth", True, "never was", "autoApprove", id="insecure"
         ),
+        *(
+            pytest.param(key, "open", "never was", "`openclaw devices list`", id=key)
+            for key in ("gateway.dmPolicy", "gateway.auth.dmPolicy", "gateway.pairing.dmPolicy")
+        ),
         pytest.param("gateway.token", "s3cret", "never was", "`gateway.auth.token`", id="short"),
         pytest.param(
             "gateway.controlUi.dangerouslyDisableDeviceAuth",
@@ -225,6 +229,78 @@ def test_two_secrets_without_a_rule_are_refused(auth, problem):
 
     assert config is None
     assert problem in findings.problems[0].text
+
+
+RULE = {"name": "a", "from": "10.0.0.1", "roles": ["operator"], "scopes": ["operator.read"]}
+BY_PROXY = {"mode": "trusted-proxy", "trustedProxy": {"userHeader": "x-user"}}
+HERE = ["127.0.0.1", "::1"]
+
+
+@pytest.mark.parametrize(
+    ("gateway", "warning"),
+    [
+        pytest.param(
+            {"auth": BY_PROXY, "trustedProxies": HERE},
+            "`openclaw config set gateway.auth.trustedProxy.allowLoopback true`",
+            id="nobody-gets-in",
+        ),
+        pytest.param(
+            {"auth": BY_PROXY | {"token": "t"}, "trustedProxies": ["10.0.0.1"]},
+            "gateway.auth.token is not used",
+            id="unused-token",
+        ),
+        pytest.param(
+            {"auth": BY_PROXY | {"passwordFile": "f"}, "trustedProxies": ["10.0.0.1"]},
+            "gateway.auth.passwordFile is not used",
+            id="unused-file",
+        ),
+        pytest.param(
+            {"pairing": {"autoApprove": [RULE | {"from": "127.0.0.0/8"}]}},
+            "the rule 'a' names this machine and lets nobody in",
+            id="loopback-rule",
+        ),
+        pytest.param(
+            {"pairing": {"autoApprove": [RULE | {"scopes": []}]}},
+            "the rule 'a' grants no scopes",
+            id="rule-without-scopes",
+        ),
+        pytest.param(
+            {"pairing": {"autoApprove": [RULE]}, "auth": {"mode": "none"}},
+            "gateway.pairing.autoApprove lets nobody in",
+            id="rule-without-secret",
+        ),
+    ],
+)
+def test_what_lets_nobody_in_or_does_not_count_is_warned_of(gateway, warning):
+    config, findings = validate({"gateway": gateway})
+
+    assert config is not None
+    assert [warning in text for text in findings.warnings] == [True]
+
+
+@pytest.mark.parametrize(
+    "gateway",
+    [
+        pytest.param({"auth": BY_PROXY, "trustedProxies": ["10.0.0.1"]}, id="proxy"),
+        pytest.param(
+            {
+                "auth": BY_PROXY | {"trustedProxy": {"userHeader": "u", "allowLoopback": True}},
+                "trustedProxies": HERE,
+            },
+            id="proxy-here",
+        ),
+        pytest.param({"trustedProxies": HERE}, id="another-mode"),
+        pytest.param({"pairing": {"autoApprove": [RULE]}}, id="rule"),
+        pytest.param(
+            {"pairing": {"autoApprove": [RULE | {"roles": ["node"], "scopes": []}]}}, id="nodes"
+        ),
+    ],
+)
+def test_what_works_is_not_warned_of(gateway):
+    config, findings = validate({"gateway": gateway})
+
+    assert config is not None
+    assert findings.warnings == []
 
 
 def test_two_secrets_are_fine_when_the_mode_says_which_counts():

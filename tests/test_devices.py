@@ -214,19 +214,22 @@ def test_a_flush_forgets_the_expired(tmp_path):
 # Contacts
 
 
-def test_contacts_are_written_with_the_next_transition(tmp_path):
+def test_contacts_are_written_with_the_next_change_of_a_record(tmp_path):
     store = a_store(tmp_path)
     put(store, "paired.json", a_device(1), a_device(2))
     store.read()
     store.touch(ID, OPERATOR, at_ms=NOW_MS - 1)
     store.touch(ID, OPERATOR, at_ms=NOW_MS)
     untouched = (tmp_path / "paired.json").read_bytes()
-
     store.one(asking(3), now_ms=NOW_MS)
+    asked = (tmp_path / "paired.json").read_bytes()
+
+    store.approve(key_pair(3).device_id, caller=CLI, now_ms=NOW_MS)
 
     device = a_store(tmp_path).read().paired[ID]
     assert b"lastSeen" not in untouched
     assert (device.last_seen_at_ms, device.tokens[OPERATOR].last_used_at_ms) == (NOW_MS, NOW_MS)
+    assert asked == untouched  # a knock is no reason to write the large file
 
 
 def test_a_contact_alone_is_no_line_in_the_trail(tmp_path):

@@ -216,3 +216,65 @@ def test_a_program_that_waits_for_a_killed_one_gets_its_turn(tmp_path: Path) -> 
     process.communicate()
 
     assert a_store(tmp_path).one(asking(5000), now_ms=NOW_MS)
+
+
+DIE_AT_A_WRITE = """
+import os, signal, sys
+from pathlib import Path
+from tests.builders import CLI, NOW_MS, a_store, asking, key_pair
+store, left = a_store(Path(sys.argv[1])), int(sys.argv[2])
+store.read()
+
+def dying(real):
+    def write(*args, **kwargs):
+        global left
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        left -= 1
+        return real(*args, **kwargs)
+    return write
+
+for name in ("rename", "replace", "write", "fsync", "unlink", "mkdir", "open"):
+    setattr(os, name, dying(getattr(os, name)))
+device_id, caller = key_pair(1).device_id, CLI
+decide = getattr(store, sys.argv[3])
+more = ("operator",) if sys.argv[3] in ("rotate", "revoke") else ()
+decide(device_id, *more, caller=CLI, now_ms=NOW_MS)
+print("done")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("decision", ["approve", "reject", "remove", "rotate", "revoke", "block"])
+def test_a_kill_before_any_write_of_a_decision_leaves_all_of_it_or_none(tmp_path, decision):
+    """Kill a program before its first, second, … write until one lives through the decision."""
+    for number in itertools.count():
+        folder = tmp_path / str(number)
+        store = a_store(folder)
+        put(store, "paired.json", a_device(1), a_device(2))
+        store.one(asking(1, scopes=("operator.admin",)), now_ms=NOW_MS)
+        before = a_store(folder).read()
+        said, _ = start(DIE_AT_A_WRITE, folder, number, decision).communicate()
+
+        found = a_store(folder)
+        book = found.read()
+        assert found.problems == ()
+        assert book.paired.keys() | {key_pair(1).device_id} == before.paired.keys()
+        if said:
+            break
+        old, new = before.paired[key_pair(1).device_id], book.paired.get(key_pair(1).device_id)
+        if book.pending:  # not decided, or decided where the request is dropped by the next
+            assert new is not None
+        elif decision in ("approve", "rotate", "revoke"):
+            assert new is not None
+            assert new != old
+        elif decision == "remove":
+            assert new is None
+        elif decision == "block":
+            assert book.blocked(key_pair(1).device_id)
+        found.lock_timeout_s = 1  # what a killed program held is free
+        found.one(asking(3), now_ms=NOW_MS)
+        found.approve(key_pair(3).device_id, caller=CLI, now_ms=NOW_MS)
+        assert not list(folder.glob(".*.tmp"))
+
+    assert number > 5

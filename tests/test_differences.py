@@ -3,7 +3,7 @@ from __future__ import annotations
 import attrs
 import pytest
 
-from stores.differences import Ended, Requested, Resolved, differences
+from stores.differences import Ended, Renamed, Requested, Resolved, differences
 from stores.records import DeviceBook, DeviceNote, Role
 from stores.scopes import ADMIN, READ, WRITE
 from tests.builders import NOW_MS, a_book, a_device, a_request, a_token, key_pair
@@ -83,7 +83,7 @@ def between(old: DeviceBook, new: DeviceBook) -> list[object]:
             id="blocked-is-told-once",
         ),
         pytest.param(
-            a_book(BOTH), a_book(BOTH, notes={ID: DeviceNote(label="desk")}), [], id="labelled"
+            a_book(BOTH), a_book(BOTH, notes={ID: DeviceNote(label="desk")}), [Renamed(ID)], id="labelled"
         ),
         pytest.param(
             a_book(BOTH),

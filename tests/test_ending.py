@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import attrs
 import orjson
 import pytest
@@ -13,6 +15,7 @@ from stores.errors import UnknownRequestError
 from stores.keys import generate
 from stores.records import DeviceBook, PendingRequest
 from stores.transition import Caller, Wish
+from tests.builders import a_wish
 
 # 2026-11-20T12:03:00Z
 AT_MS = 1_795_176_180_000
@@ -59,8 +62,44 @@ def test_a_superseded_request_names_the_one_that_waits(tmp_path):
 
     told = fate(store, first.request_id, at_ms=AT_MS + 2_000)
 
-    assert told.problem == f"request {first.request_id} was superseded by {second.request_id}"
+    assert told.problem == (
+        f"request {first.request_id} was superseded by {second.request_id}, "
+        "which asks for more: operator.write"
+    )
     assert f"`openclaw devices approve {second.request_id}`" in str(told.remedy)
+
+
+@pytest.mark.parametrize(
+    ("again", "more"),
+    [
+        pytest.param({"role": "node"}, "asks for more: the role node", id="role"),
+        pytest.param(
+            {"scopes": ("x\x1b[2J", "y" * 99)},
+            f"asks for more: 'x\\x1b[2J'…, '{'y' * 63}…",
+            id="hostile-names",
+        ),
+        pytest.param({"platform": "ios"}, "names another platform or device family", id="platform"),
+        pytest.param(
+            {"stale_token": True}, "asks for more: to come back without its token", id="stale"
+        ),
+    ],
+)
+def test_the_difference_to_a_superseded_request_is_told(tmp_path, again, more):
+    store = store_in(tmp_path)
+    pairing_first = a_wish(1, scopes=("operator.read",), platform="linux")
+    if "stale_token" in again:
+        known = partial(pairing.admit, wish=pairing_first, caller=Caller("local"), via="silent")
+        store.one(known, now_ms=AT_MS)
+        pairing_first = attrs.evolve(pairing_first, scopes=("operator.read", "operator.write"))
+    first = store.one(partial(pairing.request, wish=pairing_first), now_ms=AT_MS)
+    wider = attrs.evolve(pairing_first, **again)
+    second = store.one(partial(pairing.request, wish=wider), now_ms=AT_MS)
+
+    told = fate(store, first.request_id, at_ms=AT_MS + 1)
+
+    assert told.problem == (
+        f"request {first.request_id} was superseded by {second.request_id}, which {more}"
+    )
 
 
 @pytest.mark.parametrize("verb", ["approve", "reject"])

@@ -12,7 +12,7 @@ from gateway.handshake import decide, gather
 from gateway.peer_uid import kernel_tells
 from gateway.policy.access import Admit, Refusal, Refuse, RequirePairing
 from gateway.policy.address import LocalityReason
-from gateway.policy.remedy import tier_of
+from gateway.policy.seen import tier_of
 from gateway.protocol.connect import parse_connect_params
 from stores.scopes import ADMIN, READ
 from tests.serving import TOKEN, Serving

@@ -249,3 +249,40 @@ def test_who_proved_only_a_device_token_hears_of_its_own_device(
         hub.broadcast(EventBody("device.pair.requested", {"id": device_id}), about=device_id)
 
     assert [json.loads(frame)["payload"]["id"] for frame in session.outbox] == heard_of
+
+
+async def test_who_is_owed_an_answer_hears_it_and_no_event_before_it_is_ended():
+    session, started = a_session(), []
+    session.bind(trio.CancelScope(), lambda: None, lambda: started.append("writer"))
+    session.owes_answer = True
+
+    session.end(DEVICE_REMOVED)
+    session.send_event(tick())
+    session.respond("the answer")
+
+    assert started == []
+    assert list(session.outbox) == ["the answer"]
+    session.answered()
+    assert started == ["writer"]
+
+
+def test_who_is_owed_nothing_hears_nothing_more_once_it_is_ended():
+    session = a_session()
+    session.end(DEVICE_REMOVED)
+
+    session.respond("too late")
+    session.answered()
+
+    assert not session.outbox
+
+
+async def test_who_is_owed_an_answer_for_too_long_is_ended_all_the_same(autojump_clock: MockClock):
+    session, begun_s = a_session(), trio.current_time()
+    session.owes_answer = True
+    with trio.CancelScope() as scope:
+        session.bind(scope, lambda: None, lambda: None)
+        session.end(DEVICE_REMOVED)
+        await trio.sleep_forever()
+
+    assert scope.cancelled_caught
+    assert trio.current_time() - begun_s == pytest.approx(END_GRACE_S)

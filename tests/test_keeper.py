@@ -312,3 +312,19 @@ async def test_a_damaged_file_is_told_in_the_log_once_and_when_it_is_whole_again
     told = [record.getMessage() for record in caplog.records if record.name == "gateway.devices"]
     assert sum("is not valid JSON" in line for line in told) == 1
     assert told[-1] == "the files of the device store are in order again"
+
+
+async def test_a_device_that_stays_connected_is_not_forgotten_as_one_that_never_comes(tmp_path):
+    async with listening(tmp_path) as (gateway, keeper, session):
+        await keeper.apply(asking(1))
+        await keeper.apply(partial(pairing.approve, reference=key_pair(1).device_id, caller=CLI))
+        session.device_id = key_pair(1).device_id
+        approved_ms = gateway.runtime.now_ms()
+
+        keeper.touch_present()
+        gateway.runtime.store.flush(now_ms=approved_ms)
+
+        device = gateway.store.read().paired[key_pair(1).device_id]
+        assert device.last_seen_at_ms is not None
+        assert device.last_seen_at_ms >= approved_ms
+        session.device_id = None

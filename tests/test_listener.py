@@ -144,18 +144,21 @@ async def test_a_turned_down_handshake_does_not_wait_for_a_deadline(tmp_path: Pa
     assert answer.startswith(b"HTTP/1.1 426")
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
-        pytest.param(b"", id="nothing"),
-        pytest.param(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"x" * 500, id="tls"),
-    ],
-)
-async def test_what_is_no_http_is_closed_without_a_word(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, data: bytes
-):
+async def test_silence_is_closed_without_a_word(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     async with unharmed(tmp_path, caplog) as gateway:
-        assert await exchange(gateway.port, data) == b""
+        assert await exchange(gateway.port, b"") == b""
+
+
+async def test_tls_to_the_plain_port_is_answered_in_clear(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"x" * 500
+
+    async with unharmed(tmp_path, caplog) as gateway:
+        answer = await exchange(gateway.port, hello)
+
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"this port does not speak TLS: use http:// or ws://" in answer
 
 
 async def test_tls_to_the_plain_port_is_logged_once_for_a_client(

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 
+import attrs
+
 from stores.listing import listing, paired_item, pending_item
 from stores.records import DeviceBook, DeviceNote, DeviceToken, PairedDevice, PendingRequest
 
@@ -111,3 +113,10 @@ def a_device(
         tokens=given,
         approved_at_ms=approved_at_ms,
     )
+
+
+def test_a_device_that_asks_to_come_back_without_its_token_is_marked():
+    item = attrs.evolve(a_request("A"), stale_token=True)
+
+    assert pending_item(item, DeviceBook(), NOW_MS, TTL_MS)["staleToken"] is True
+    assert "staleToken" not in pending_item(a_request("A"), DeviceBook(), NOW_MS, TTL_MS)

@@ -45,6 +45,28 @@ async def test_who_is_behind_a_proxy_counts_only_once_it_is_known():
     assert ended(*seats) == [False, True, False]
 
 
+async def test_who_cannot_be_ended_makes_no_room_and_the_newcomer_gets_no_seat():
+    lobby = Lobby(max_waiting=2)
+    seats = [sit(lobby) for _ in range(4)]
+
+    turned_away = sit(lobby)
+    lobby.leave(seats[0])  # one of those that were ended is gone at last
+    seated = sit(lobby)
+
+    assert [seat.no_room for seat in (*seats, turned_away, seated)] == [*[False] * 4, True, False]
+    assert len(lobby) == 2
+
+
+async def test_who_got_no_seat_changes_nothing_when_it_speaks_or_leaves():
+    lobby = Lobby(max_waiting=0)
+    seat = sit(lobby)
+
+    lobby.heard(seat, "b")
+    lobby.leave(seat)
+
+    assert (len(lobby), lobby._of_address) == (0, {})
+
+
 def test_leaving_twice_and_speaking_after_it_changes_nothing():
     lobby = Lobby()
     seat = sit(lobby)

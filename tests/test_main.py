@@ -134,11 +134,10 @@ def state_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         pytest.param(
             {
                 "auth": {"mode": "trusted-proxy", "trustedProxy": {"userHeader": "x-user"}},
-                "trustedProxies": ["10.0.0.1"],
             },
             {},
             ConfigError,
-            "not served",
+            "trustedProxies is empty",
             id="trusted-proxy",
         ),
         pytest.param({}, {"bind": "moon"}, UsageError, "--bind takes one of", id="bind-option"),

@@ -77,6 +77,7 @@ async def test_status_counts_what_the_gateway_holds(tmp_path):
             "restartRequired": [],
             "configProblem": None,
             "configPath": str(gateway.state_dir / "openclaw.json"),
+            "tls": {"enabled": False},
         }
         assert status["sessions"]["byAgent"] == []
         assert status["heartbeat"] == {"defaultAgentId": "main", "agents": []}

@@ -33,6 +33,13 @@ WIDER = {("2026.2.19", "config.schema")}
 #: Methods that are not published by both, and what they ask for.
 OURS = {
     "config.schema": READ,
+    "device.pair.block": PAIRING,
+    "device.pair.rename": PAIRING,
+    "device.pair.unblock": PAIRING,
+    "gateway.lockouts.clear": ADMIN,
+    "gateway.lockouts.list": READ,
+    "gateway.peers.list": READ,
+    "gateway.refusals.list": READ,
     "gateway.reload": ADMIN,
     "gateway.restart.request": ADMIN,
 }

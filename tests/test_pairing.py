@@ -280,3 +280,26 @@ def test_a_device_with_several_requests_is_not_guessed_about():
         pairing.find_pending(book, ID)
 
     assert caught.value.remedy == "name one of them: `openclaw devices approve ID`"
+
+
+@pytest.mark.parametrize(
+    ("wish", "reason"),
+    [
+        pytest.param({"scopes": (ADMIN,)}, "scope-upgrade", id="scopes"),
+        pytest.param({"role": Role.NODE, "scopes": ()}, "role-upgrade", id="role"),
+        pytest.param({"platform": "ios"}, "metadata-upgrade", id="platform"),
+        pytest.param({"stale_token": True}, "stale-token", id="stale-token"),
+    ],
+)
+def test_the_line_of_an_upgrade_says_what_is_wanted(wish, reason):
+    book = a_book(a_device(1, platform="linux"))
+
+    change = pairing.request(book, some_rules(), wish=a_wish(1, **wish))
+
+    assert [line.reason for line in change.audit] == [reason]
+
+
+def test_the_line_of_a_new_device_needs_no_reason():
+    change = pairing.request(a_book(), some_rules(), wish=a_wish(1, stale_token=True))
+
+    assert [line.reason for line in change.audit] == [None]

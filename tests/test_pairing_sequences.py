@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import attrs
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from stores import pairing
+from stores import device_life, pairing, token_life
 from stores.errors import UserFacingError
 from stores.records import DeviceBook, PairedDevice, Role
 from stores.scopes import ADMIN, APPROVALS, PAIRING, READ, WRITE, covers
@@ -132,19 +131,70 @@ class AnySequence(RuleBasedStateMachine):
             self.asked.setdefault(wish.device_id, set()).update(scopes)
         self.book = change.book
 
-    @rule(seed=seeds, role=roles)
-    def revoke(self, seed: int, role: str) -> None:
-        device = self.book.paired.get(key_pair(seed).device_id)
-        if device is None or role not in device.tokens:
+    @rule(seed=seeds, role=roles, caller=callers)
+    def revoke(self, seed: int, role: str, caller: Caller) -> None:
+        device_id = key_pair(seed).device_id
+        before = self.book.paired.get(device_id)
+        try:
+            self.book = token_life.revoke(
+                self.book, self.present_rules(), device_id=device_id, role=role, caller=caller
+            ).book
+        except UserFacingError:
             return
-        dead = attrs.evolve(device.tokens[role], revoked_at_ms=self.now_ms)
-        changed = attrs.evolve(device, tokens={**device.tokens, role: dead})
-        self.book = attrs.evolve(self.book, paired={**self.book.paired, device.device_id: changed})
+        assert before is not None
+        self.check_could_give(caller, before, role)
+        assert self.book.paired[device_id].live_token(role) is None
+        assert not any(role in item.asked_roles for item in self.book.pending_of(device_id)) or (
+            before.revoked(role)
+        )
 
-    @rule(seed=seeds)
-    def remove(self, seed: int) -> None:
-        left = {k: v for k, v in self.book.paired.items() if k != key_pair(seed).device_id}
-        self.book = attrs.evolve(self.book, paired=left)
+    @rule(seed=seeds, role=roles, scopes=st.none() | scope_sets, caller=callers)
+    def rotate(self, seed: int, role: str, scopes: list[str] | None, caller: Caller) -> None:
+        device_id = key_pair(seed).device_id
+        before = self.book.paired.get(device_id)
+        try:
+            change = token_life.rotate(
+                self.book,
+                self.present_rules(),
+                device_id=device_id,
+                role=role,
+                scopes=scopes,
+                caller=caller,
+            )
+        except UserFacingError:
+            return
+        self.book = change.book
+        assert before is not None
+        after, token = change.result
+        assert after.baseline == before.baseline
+        assert covers(before.baseline, token.scopes)
+        assert caller.kind == "cli" or covers(caller.scopes, token.scopes)
+        assert not before.revoked(role) or caller.kind == "cli" or covers(caller.scopes, [ADMIN])
+        self.check_could_give(caller, before, role)
+
+    def check_could_give(self, caller: Caller, device: PairedDevice, role: str) -> None:
+        """Nobody touches what it could not give, except what is its own."""
+        if caller.kind == "cli" or caller.device_id == device.device_id:
+            return
+        assert not caller.own_device_only or covers(caller.scopes, [ADMIN])
+        assert covers(caller.scopes, device.granted_scopes(role))
+        if role == Role.NODE and device.live_token(role):
+            assert covers(caller.scopes, [ADMIN])
+
+    @rule(seed=seeds, caller=callers)
+    def remove(self, seed: int, caller: Caller) -> None:
+        device_id = key_pair(seed).device_id
+        try:
+            change = device_life.remove(
+                self.book, self.present_rules(), device_id=device_id, caller=caller
+            )
+        except UserFacingError:
+            return
+        self.book = change.book
+        for role in change.result.live_roles:
+            self.check_could_give(caller, change.result, role)
+        assert device_id not in self.book.paired
+        assert self.book.pending_of(device_id) == ()
 
     @rule(by_ms=st.sampled_from([1, TTL_MS // 2, TTL_MS, -1, -TTL_MS, 10 * TTL_MS]))
     def time_passes_or_is_set_back(self, by_ms: int) -> None:

@@ -23,6 +23,7 @@ from stores.scopes import ADMIN, PAIRING, READ, WRITE
 from tests.facts import (
     BY_DEVICE_TOKEN,
     BY_NOTHING,
+    BY_PROXY,
     LOCAL,
     V2,
     V3,
@@ -356,3 +357,26 @@ def test_a_token_for_a_role_nobody_approved_opens_nothing():
     verdict = decide_access(remote_facts(scopes=(ADMIN,), paired=rotated))
 
     assert verdict == RequirePairing(PairingReason.NOT_PAIRED)
+
+
+@pytest.mark.parametrize("role", ["operator", "node"])
+def test_a_user_without_a_device_comes_in_with_nothing_and_only_as_operator(role):
+    decision = decide_access(facts(credential=BY_PROXY, device=False, role=role, scopes=(ADMIN,)))
+
+    if role == "node":
+        assert decision == Refuse(Refusal.NO_DEVICE)
+    else:
+        assert decision == Admit(role, (), Method.TRUSTED_PROXY, with_device=False)
+
+
+@pytest.mark.parametrize("device", [True, False], ids=["device", "no-device"])
+def test_whom_the_proxy_does_not_vouch_for_hears_that_and_not_of_a_device(device):
+    unknown = Rejected(AuthReason.PROXY_USER_MISSING, wrong=False, claimed=True)
+
+    decision = decide_access(facts(credential=unknown, device=device, paired=a_device()))
+
+    assert decision == Refuse(Refusal.CREDENTIALS)
+
+
+def test_a_user_is_not_paired_silently_even_from_here():
+    assert decide_access(facts(credential=BY_PROXY)) == RequirePairing(PairingReason.NOT_PAIRED)

@@ -14,6 +14,7 @@ from stores.scopes import KNOWN, closure, covers
 from tests.facts import (
     BY_DEVICE_TOKEN,
     BY_NOTHING,
+    BY_PROXY,
     BY_TOKEN,
     LOCAL,
     REMOTE,
@@ -25,6 +26,7 @@ from tests.facts import (
 )
 
 WRONG = Rejected(AuthReason.TOKEN_MISMATCH, wrong=True)
+NO_PROXY = Rejected(AuthReason.PROXY_UNTRUSTED_SOURCE, wrong=False)
 MISSING = Rejected(AuthReason.TOKEN_MISSING, wrong=False)
 SCOPES = st.lists(st.sampled_from([*sorted(KNOWN), "operator.new", "other"]), max_size=4).map(tuple)
 PAIRED = st.one_of(
@@ -40,7 +42,9 @@ PAIRED = st.one_of(
 )
 SITUATIONS = st.fixed_dictionaries(
     {
-        "credential": st.sampled_from([BY_TOKEN, BY_DEVICE_TOKEN, BY_NOTHING, WRONG, MISSING]),
+        "credential": st.sampled_from(
+            [BY_TOKEN, BY_DEVICE_TOKEN, BY_NOTHING, BY_PROXY, WRONG, MISSING, NO_PROXY]
+        ),
         "paired": PAIRED,
         "device": st.booleans(),
         "proof": st.sampled_from([V2, V3, SIGNATURE_INVALID]),

@@ -25,10 +25,9 @@ from gateway.policy.remedy import (
     explain,
     explain_full_list,
     explain_pairing,
-    tier_of,
-    why_not_local,
 )
 from gateway.policy.rows import keeps_knocking
+from gateway.policy.seen import tier_of, why_not_local
 from gateway.policy.words import CREDENTIAL_SENTENCES
 from gateway.protocol.close import MAX_REASON_BYTES, truncate_reason
 from gateway.protocol.connect import AuthClaim

@@ -146,6 +146,41 @@ def test_each_reason_has_its_code_and_next_step(reason, device):
     assert DetailCode(details["code"]).startswith("AUTH_")
 
 
+PROXY_REASONS = {
+    AuthReason.PROXY_UNTRUSTED_SOURCE: (DetailCode.AUTH_UNAUTHORIZED, "gateway.trustedProxies"),
+    AuthReason.PROXY_LOOPBACK_SOURCE: (DetailCode.AUTH_UNAUTHORIZED, "allowLoopback"),
+    AuthReason.PROXY_MISSING_HEADER: (DetailCode.AUTH_IDENTITY_HEADER_REQUIRED, "x-sig is not"),
+    AuthReason.PROXY_USER_MISSING: (DetailCode.AUTH_IDENTITY_HEADER_REQUIRED, "userHeader"),
+    AuthReason.PROXY_USER_AMBIGUOUS: (DetailCode.AUTH_IDENTITY_HEADER_REQUIRED, "never append"),
+    AuthReason.PROXY_USER_NOT_ALLOWED: (DetailCode.AUTH_UNAUTHORIZED, "allowUsers"),
+}
+
+
+@pytest.mark.parametrize("reason", PROXY_REASONS)
+def test_whom_the_proxy_does_not_vouch_for_reads_what_to_correct(reason):
+    code, word = PROXY_REASONS[reason]
+    missing = "x-sig" if reason is AuthReason.PROXY_MISSING_HEADER else None
+    rejected = Rejected(reason, wrong=False, header=missing)
+
+    row = row_of(Refusal.CREDENTIALS, remote_facts(credential=rejected))
+
+    assert (row.text, row.details["code"], row.command) == ("unauthorized", code, None)
+    assert row.details["authReason"] == rejected.wire_reason
+    assert row.details["recommendedNextStep"] == "review_auth_configuration"
+    assert word in row.sentence
+    assert "own machine the commands" not in row.sentence
+
+
+@pytest.mark.parametrize("reason", PROXY_REASONS)
+def test_only_who_is_local_and_came_past_the_proxy_reads_of_the_files(reason):
+    past = reason in (AuthReason.PROXY_UNTRUSTED_SOURCE, AuthReason.PROXY_LOOPBACK_SOURCE)
+
+    row = row_of(Refusal.CREDENTIALS, facts(credential=Rejected(reason, wrong=False)))
+
+    assert row.command == ("devices list --offline" if past else None)
+    assert ("on the files" in row.sentence) is past
+
+
 def test_a_throttled_command_is_not_told_to_wait_but_for_how_long():
     command = row_of(Refusal.THROTTLED, facts(locked_for_s=12.4))
     page = row_of(Refusal.THROTTLED, facts(locked_for_s=12.4, client_id="openclaw-control-ui"))

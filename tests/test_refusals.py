@@ -11,7 +11,15 @@ import trio
 from trio.testing import MockClock
 
 from gateway.protocol.close import Close
-from gateway.refusals import MAX_LINES, MAX_LINES_PER_CLIENT, QUIET_S, RefusalLog, Visitor
+from gateway.refusals import (
+    MAX_ENDED,
+    MAX_LINES,
+    MAX_LINES_PER_CLIENT,
+    PROXY_QUIET_S,
+    QUIET_S,
+    RefusalLog,
+    Visitor,
+)
 
 VISITOR = Visitor(
     conn_id="c1",
@@ -173,3 +181,82 @@ async def test_what_a_peer_makes_up_is_one_sort_of_refusal(lines: list[str]):
         log.write(VISITOR, Close(1008, text))
 
     assert len(lines) == 1
+
+
+HINT = " (add it: `openclaw config set gateway.trustedProxies '[\"10.0.0.1\"]'`)"
+
+
+async def test_which_proxy_to_trust_is_told_once_a_peer_whoever_is_behind_it(
+    autojump_clock: MockClock, lines: list[str]
+):
+    log = RefusalLog()
+    for number in range(20):
+        visitor = attrs.evolve(VISITOR, client=f"203.0.113.{number}")
+        log.write(visitor, REFUSED, sentence=f"Not trusted{HINT}.", hint=HINT)
+        log.note_proxy("10.0.0.1", "c2", f"is not trusted{HINT}")
+    other = attrs.evolve(VISITOR, remote="10.0.0.2", client="203.0.113.200")
+    log.write(other, REFUSED, sentence=f"Not trusted{HINT}.", hint=HINT)
+
+    assert [HINT in line for line in lines] == [True, *[False] * 19, True]
+    assert lines[1].endswith("Not trusted.")
+
+
+async def test_after_a_while_the_peer_is_named_again(autojump_clock: MockClock, lines: list[str]):
+    log = RefusalLog()
+    for _ in range(2):
+        log.note_proxy("10.0.0.1", "c1", "is not trusted")
+        await trio.sleep(PROXY_QUIET_S)
+
+    assert lines == ["conn=c1 remote=10.0.0.1 is not trusted"] * 2
+
+
+async def test_a_hint_that_was_held_back_is_still_owed(autojump_clock: MockClock, lines: list[str]):
+    log = RefusalLog()
+    log.write(VISITOR, REFUSED)
+    logged = log.write(VISITOR, REFUSED, sentence=f"Not trusted{HINT}.", hint=HINT)
+    await trio.sleep(QUIET_S)
+    log.write(VISITOR, REFUSED, sentence=f"Not trusted{HINT}.", hint=HINT)
+
+    assert logged is False
+    assert HINT in lines[-1]
+
+
+async def test_what_was_held_back_of_a_storm_that_is_over_is_told(
+    autojump_clock: MockClock, lines: list[str]
+):
+    log = RefusalLog()
+    for _ in range(5):
+        log.write(VISITOR, REFUSED)
+    log.tell_ended()
+    before = len(lines)
+    await trio.sleep(QUIET_S)
+    log.tell_ended()
+    log.tell_ended()
+
+    assert before == 1
+    assert lines[1:] == ["4 more connections of 203.0.113.9 were refused; quiet now"]
+
+
+async def test_a_storm_that_goes_on_is_counted_by_its_own_lines(
+    autojump_clock: MockClock, lines: list[str]
+):
+    log = RefusalLog()
+    for _ in range(600):
+        log.write(VISITOR, REFUSED)
+        log.tell_ended()
+        await trio.sleep(0.1)
+
+    assert [line for line in lines if "quiet now" in line] == []
+
+
+async def test_the_ends_of_many_storms_are_few_lines(autojump_clock: MockClock, lines: list[str]):
+    log = RefusalLog()
+    for number in range(100):
+        for _ in range(2):
+            log.write(attrs.evolve(VISITOR, client=str(number)), REFUSED)
+    await trio.sleep(QUIET_S)
+    del lines[:]
+    log.tell_ended()
+
+    assert len(lines) == MAX_ENDED + 1
+    assert lines[-1] == f"{100 - MAX_ENDED} more connections of other clients were refused"

@@ -257,10 +257,9 @@ async def test_a_last_known_good_that_cannot_be_noted_is_told_and_no_more(
         pytest.param(
             {
                 "auth": {"mode": "trusted-proxy", "trustedProxy": {"userHeader": "x-user"}},
-                "trustedProxies": ["127.0.0.1"],
             },
-            "trusted-proxy is not served",
-            id="unserved",
+            "gateway.trustedProxies is empty",
+            id="no-proxies",
         ),
         pytest.param({"mode": "remote"}, "gateway.mode is remote", id="remote"),
     ],

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import socket
 import sys
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 
 from gateway.policy.credentials import AuthMode, SharedSecrets
 from gateway.policy.remedy import CommandWords
+from gateway.policy.rules import PUBLISHED_PORT_RULE
 from gateway.settings import (
     HANDSHAKE_TIMEOUT_VARIABLE,
     command_words,
@@ -56,6 +58,67 @@ def test_settings_are_what_the_file_says():
     assert settings.secret_files == (Path("/x/t"),)
     assert not settings.auto_approve_local
     assert "xxxxxxxx" not in repr(settings)
+
+
+def test_a_proxy_that_signs_users_in_is_asked_about_in_its_mode_alone():
+    text = """{gateway: {auth: {trustedProxy: {userHeader: "X-User", requiredHeaders: ["X-Sig"],
+        allowUsers: ["alice"], allowLoopback: true}}}}"""
+    loaded = interpret(Path("/x/openclaw.json"), text, {})
+
+    proxy = derive(loaded, SharedSecrets(AuthMode.TRUSTED_PROXY), {}).proxy
+
+    assert proxy is not None
+    assert (proxy.user_header, proxy.required_headers) == ("x-user", ("x-sig",))
+    assert (proxy.allow_users, proxy.allow_loopback) == (frozenset({"alice"}), True)
+    assert ip_address("127.0.0.1") in proxy.own_addresses
+    assert derive(loaded, SECRETS, {}).proxy is None
+
+
+RULES = """{gateway: {pairing: {autoApprove: [
+    {name: "lan", from: "10.0.0.0/24", roles: ["operator", "node"], scopes: ["operator.read"]},
+    {name: "%s", from: "published-port", roles: ["operator"]}]}}}"""
+
+
+def test_rules_are_what_the_file_says():
+    loaded = interpret(Path("/x/openclaw.json"), RULES % "mine", {})
+
+    lan, mine = derive(loaded, SECRETS, {}).rules
+
+    assert (str(lan.source), lan.roles, lan.scopes) == (
+        "10.0.0.0/24",
+        ("operator", "node"),
+        ("operator.read",),
+    )
+    assert (mine.source, mine.scopes) == (None, ())
+    assert lan.in_words == "10.0.0.0/24, as operator or node with operator.read"
+    assert mine.in_words == "browsers behind a published port, as operator without scopes"
+
+
+@pytest.mark.parametrize(
+    ("name", "names"),
+    [
+        pytest.param("mine", ["lan", "mine", "published-port"], id="added"),
+        pytest.param("published-port", ["lan", "published-port"], id="the-file-says-it-better"),
+    ],
+)
+def test_the_command_line_adds_a_rule_that_the_file_does_not_name(name: str, names: list[str]):
+    loaded = interpret(Path("/x/openclaw.json"), RULES % name, {})
+
+    rules = derive(loaded, SECRETS, {}, auto_approve=("published-port", "published-port")).rules
+
+    assert [rule.name for rule in rules] == names
+    assert (rules[-1] is PUBLISHED_PORT_RULE) == (name == "mine")
+
+
+@pytest.mark.parametrize("mode", [AuthMode.NONE, AuthMode.TRUSTED_PROXY])
+def test_where_nobody_shares_a_secret_no_rule_counts(mode: AuthMode):
+    loaded = interpret(Path("/x/openclaw.json"), RULES % "mine", {})
+
+    assert derive(loaded, SharedSecrets(mode), {}, auto_approve=("published-port",)).rules == ()
+
+
+def test_without_a_word_no_rule_lets_anybody_in():
+    assert derive(interpret(Path("/x/openclaw.json"), "{}", {}), SECRETS, {}).rules == ()
 
 
 def test_the_machine_knows_its_own_names():
@@ -152,7 +215,8 @@ def test_a_command_looks_where_the_gateway_lives(
 
 
 @pytest.mark.parametrize(
-    ("mode", "secret"), [("token", "t-o-k-e-n"), ("password", "pass-word"), ("none", None)]
+    ("mode", "secret"),
+    [("token", "t-o-k-e-n"), ("password", "pass-word"), ("none", None), ("trusted-proxy", None)],
 )
 def test_a_mode_has_its_own_secret(mode: str, secret: str | None):
     found = secrets_of(mode, token="t-o-k-e-n", password="pass-word")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
-from gateway.main import run
 from gateway.options import RunOptions
 from gateway.starting import find_config, with_secret
 from stores.config.history import record_good
@@ -101,15 +99,3 @@ def test_no_token_is_made_for_a_file_that_cannot_be_read(tmp_path):
         with_secret(WITH, env, paths)
 
     assert paths.config_path.read_text() == BROKEN
-
-
-def test_a_mode_that_is_not_served_names_the_command(tmp_path, monkeypatch):
-    proxy = {"mode": "trusted-proxy", "trustedProxy": {"userHeader": "x-user"}}
-    write_config(tmp_path / "s", {"auth": proxy, "trustedProxies": ["127.0.0.1"]})
-    monkeypatch.setenv("OPENCLAW_STATE_DIR", str(tmp_path / "s"))
-
-    with pytest.raises(ConfigError, match="not served") as refused:
-        run(RunOptions(port=0))
-
-    assert "`openclaw config set gateway.auth.mode token`" in str(refused.value.remedy)
-    assert json.loads((tmp_path / "s" / "openclaw.json").read_text())

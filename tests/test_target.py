@@ -10,6 +10,7 @@ from stores.target import (
     PlaintextRefusedError,
     Trust,
     is_loopback,
+    pinned_by_flag,
     refuse_plaintext,
     resolve_port,
     resolve_target,
@@ -245,10 +246,81 @@ def test_plain_text_to_another_machine_is_refused_with_two_ways_out(url, address
     with pytest.raises(PlaintextRefusedError) as caught:
         refuse_plaintext(target, resolve=lambda _: addresses)
 
-    assert f"wss://{target.host}" in str(caught.value.remedy)
+    assert f"`wss://{target.url.removeprefix('ws://')}`" in str(caught.value.remedy)
     assert f"ssh -N -L {target.port}:127.0.0.1:{target.port} {target.host}" in str(
         caught.value.remedy
     )
+
+
+ALLOWED = {"OPENCLAW_ALLOW_INSECURE_PRIVATE_WS": "1"}
+
+
+@pytest.mark.parametrize(
+    ("url", "addresses", "dial_host"),
+    [
+        pytest.param("ws://10.0.0.1:1", ["10.0.0.1"], "10.0.0.1", id="10"),
+        pytest.param("ws://box", ["192.168.7.8"], "192.168.7.8", id="name"),
+        pytest.param("ws://box", ["100.101.102.103"], "100.101.102.103", id="tailnet"),
+        pytest.param("ws://box", ["fd00::2", "127.0.0.1"], "fd00::2", id="ipv6-and-loopback"),
+        pytest.param("ws://box", ["fe80::2%eth0"], "fe80::2%eth0", id="link-local"),
+        pytest.param("ws://box", ["::ffff:10.1.1.1"], "::ffff:10.1.1.1", id="mapped"),
+    ],
+)
+def test_a_private_network_is_crossed_in_clear_only_where_that_is_said(url, addresses, dial_host):
+    target = resolve_target(config(), {}, url=url)
+
+    allowed = refuse_plaintext(target, ALLOWED, resolve=lambda _: addresses)
+
+    assert allowed.dial_host == dial_host
+    for env in ({}, {"OPENCLAW_ALLOW_INSECURE_PRIVATE_WS": "0"}):
+        with pytest.raises(PlaintextRefusedError):
+            refuse_plaintext(target, env, resolve=lambda _: addresses)
+
+
+@pytest.mark.parametrize(
+    "addresses",
+    [
+        pytest.param(["8.8.8.8"], id="public"),
+        pytest.param(["10.0.0.1", "8.8.8.8"], id="one-of-two"),
+        pytest.param(["172.32.0.1"], id="just-outside"),
+        pytest.param(["2001:db8::1"], id="ipv6"),
+        pytest.param(["no address"], id="no-address"),
+        pytest.param([], id="unknown"),
+    ],
+)
+def test_what_is_not_private_is_never_crossed_in_clear(addresses):
+    target = resolve_target(config(), {}, url="ws://box")
+
+    with pytest.raises(PlaintextRefusedError):
+        refuse_plaintext(target, ALLOWED, resolve=lambda _: addresses)
+
+
+@pytest.mark.parametrize(
+    "said", ["AB" * 32, ":".join(["ab"] * 32), "sha256:" + "ab" * 32, "SHA256:" + "Ab" * 32]
+)
+def test_a_pin_is_taken_in_every_spelling(said):
+    target = pinned_by_flag(resolve_target(config(), {}, url="wss://h"), said)
+
+    assert (target.tls_fingerprint, target.pin_source) == ("ab" * 32, "--tls-fingerprint")
+
+
+def test_a_pin_of_the_command_line_goes_before_the_configured_one():
+    target = pinned_by_flag(resolve_target(config(REMOTE), {}), "cd" * 32)
+
+    assert target.tls_fingerprint == "cd" * 32
+
+
+@pytest.mark.parametrize("said", ["", "ab", "g" * 64, "ab" * 33])
+def test_what_is_no_fingerprint_is_refused(said):
+    with pytest.raises(UsageError, match="64 hex digits"):
+        pinned_by_flag(resolve_target(config(), {}, url="wss://h"), said)
+
+
+def test_a_pin_needs_something_encrypted():
+    with pytest.raises(UsageError, match="speaks TLS") as caught:
+        pinned_by_flag(resolve_target(config(), {}, url="ws://h:5"), "ab" * 32)
+
+    assert "--url wss://h:5" in str(caught.value.remedy)
 
 
 def test_a_name_nobody_knows_is_refused():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -174,21 +175,26 @@ async def open_wire(
     headers: tuple[tuple[str, str], ...] = (),
     address: str = "127.0.0.1",
     source: str | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Wire]:
     """Open a WebSocket and receive its challenge.
 
     Args:
         host: The Host header, when it is not the address dialled.
         source: The local address to dial from.
+        tls: Encrypt, and trust what this trusts.
     """
     extra = [(name.encode(), value.encode()) for name, value in headers]
     if origin is not None:
         extra.append((b"Origin", origin.encode()))
     stream = await trio.open_tcp_stream(address, port, local_address=source)
+    line: trio.SocketStream | trio.SSLStream[trio.SocketStream] = stream
+    if tls is not None:
+        line = trio.SSLStream(stream, tls, server_hostname=address, https_compatible=True)
     async with trio.open_nursery() as nursery:
         try:
             ws = await wrap_client_stream(
-                nursery, stream, host or f"{address}:{port}", "/", extra_headers=extra
+                nursery, line, host or f"{address}:{port}", "/", extra_headers=extra
             )
         except BaseException:
             stream.socket.close()

@@ -1,9 +1,12 @@
-"""Pairing over the wire: list, approve, reject; each with the session as the mandatory caller."""
+"""Devices over the wire, each decision with the session as the mandatory caller."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
+
+import attrs
 
 from gateway.methods.call import (
     NOTHING,
@@ -14,15 +17,18 @@ from gateway.methods.call import (
     unavailable,
 )
 from gateway.policy.credentials import Method
-from gateway.protocol.schema import NAME, Closed
-from stores import pairing
-from stores.devices import Transition
+from gateway.protocol.schema import NAME, Closed, Text
+from stores import device_life, pairing
+from stores.decisions import Transition
 from stores.errors import NotAllowedError, StoreError, TransitionError
 from stores.listing import listing, paired_item
+from stores.records import DeviceBook
 from stores.scopes import ADMIN
-from stores.transition import Caller
+from stores.transition import Caller, Change, Rules
 
 _REQUEST_ID = Closed({"requestId": NAME})
+_DEVICE_ID = Closed({"deviceId": NAME})
+_LABEL = Closed({"deviceId": NAME, "label": Text(max_chars=device_life.MAX_LABEL)})
 
 
 def caller_of(call: Call) -> Caller:
@@ -36,19 +42,37 @@ def caller_of(call: Call) -> Caller:
     )
 
 
-async def _decided(call: Call, transition: Transition) -> Any:
-    """Make a transition durable, and put what it raised into the words of the wire."""
+async def decided(call: Call, transition: Transition) -> Any:
+    """Make a transition durable, and put what it raised into the words of the wire.
+
+    A decision may end the very session that asked for it: that waits for the answer.
+    """
+    call.session.owes_answer = True
     try:
         return await call.keeper.apply(transition)
     except NotAllowedError as refusal:
-        if not refusal.missing_scopes:
-            raise invalid_request(refusal.wire_message) from refusal
-        raise missing_scope(call, refusal.missing_scopes[0]) from refusal
+        if refusal.missing_scopes:
+            raise missing_scope(call, refusal.missing_scopes[0]) from refusal
+        details = None
+        if refusal.remedy is not None:
+            details = {"remedy": {"sentence": _sentence(refusal), "where": "gateway-host"}}
+        raise invalid_request(refusal.wire_message, details) from refusal
     except TransitionError as refusal:
         told = {"remedy": {"sentence": _sentence(refusal), "where": "gateway-host"}}
         raise invalid_request(refusal.wire_message, told) from refusal
     except StoreError as error:
         raise unavailable("the device store cannot be used now; see the gateway's log") from error
+
+
+def with_full_id(transition: Callable[..., Change[Any]], reference: str) -> Transition:
+    """Return the transition for the device meant; its result comes with the device's whole id."""
+
+    def both(book: DeviceBook, rules: Rules) -> Change[Any]:
+        change = transition(book, rules, device_id=reference)
+        device_id = device_life.find_device(book, reference).device_id
+        return attrs.evolve(change, result=(device_id, change.result))
+
+    return both
 
 
 def _sentence(error: TransitionError) -> str:
@@ -78,7 +102,7 @@ def pair_list(call: Call) -> dict[str, Any]:
 async def pair_approve(call: Call) -> dict[str, Any]:
     """Answer ``device.pair.approve``: the id in any spelling, or a device id."""
     reference = checked(call, "device.pair.approve", _REQUEST_ID)["requestId"]
-    item, device = await _decided(
+    item, device = await decided(
         call, partial(pairing.approve, reference=reference, caller=caller_of(call))
     )
     runtime = call.runtime
@@ -93,7 +117,42 @@ async def pair_approve(call: Call) -> dict[str, Any]:
 async def pair_reject(call: Call) -> dict[str, Any]:
     """Answer ``device.pair.reject``: the id in any spelling, or a device id."""
     reference = checked(call, "device.pair.reject", _REQUEST_ID)["requestId"]
-    item = await _decided(
-        call, partial(pairing.reject, reference=reference, caller=caller_of(call))
-    )
+    item = await decided(call, partial(pairing.reject, reference=reference, caller=caller_of(call)))
     return {"requestId": item.request_id, "deviceId": item.device_id}
+
+
+async def pair_remove(call: Call) -> dict[str, Any]:
+    """Answer ``device.pair.remove``: the device is forgotten and may ask again."""
+    device_id = checked(call, "device.pair.remove", _DEVICE_ID)["deviceId"]
+    device = await decided(
+        call, partial(device_life.remove, device_id=device_id, caller=caller_of(call))
+    )
+    return {"deviceId": device.device_id}
+
+
+async def pair_rename(call: Call) -> dict[str, Any]:
+    """Answer ``device.pair.rename``: the name that operators read, kept by the gateway."""
+    params = checked(call, "device.pair.rename", _LABEL)
+    renaming = partial(device_life.rename, label=params["label"], caller=caller_of(call))
+    device_id, label = await decided(call, with_full_id(renaming, params["deviceId"]))
+    return {"deviceId": device_id, "label": label}
+
+
+async def pair_block(call: Call) -> dict[str, Any]:
+    """Answer ``device.pair.block``: a device id, known here or not, gets nothing any more."""
+    device_id = checked(call, "device.pair.block", _DEVICE_ID)["deviceId"]
+    return {
+        "deviceId": await decided(
+            call, partial(device_life.block, device_id=device_id, caller=caller_of(call))
+        )
+    }
+
+
+async def pair_unblock(call: Call) -> dict[str, Any]:
+    """Answer ``device.pair.unblock``: the device may ask again, or come back as it was."""
+    device_id = checked(call, "device.pair.unblock", _DEVICE_ID)["deviceId"]
+    return {
+        "deviceId": await decided(
+            call, partial(device_life.unblock, device_id=device_id, caller=caller_of(call))
+        )
+    }

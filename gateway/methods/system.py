@@ -6,6 +6,7 @@ from typing import Any
 
 from gateway.methods.call import Call
 from gateway.runtime import Runtime
+from gateway.tls import told
 from stores.scopes import ADMIN
 
 #: What a session that is no admin is told of a problem whose words name files of this machine.
@@ -82,6 +83,7 @@ def status(call: Call) -> dict[str, Any]:
             "restartRequired": list(runtime.restart_required),
             "configProblem": problem,
             "configPath": str(runtime.loaded.path) if ADMIN in call.session.holds else None,
+            "tls": told(runtime.settings.tls),
         },
     }
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import frozen
 
-from gateway.methods import config, control, devices, system
+from gateway.methods import config, control, device_tokens, devices, peers, refusals, system
 from gateway.methods.call import Call, CallError, invalid_request, missing_scope
 from gateway.protocol.errors import ErrorCode, ErrorShape
 from gateway.protocol.frames import Request, response_error, response_ok
@@ -55,6 +55,16 @@ METHODS: dict[str, Method] = {
     "device.pair.list": Method(PAIRING, devices.pair_list),
     "device.pair.approve": Method(PAIRING, later=devices.pair_approve),
     "device.pair.reject": Method(PAIRING, later=devices.pair_reject),
+    "device.pair.remove": Method(PAIRING, later=devices.pair_remove),
+    "device.pair.rename": Method(PAIRING, later=devices.pair_rename),
+    "device.pair.block": Method(PAIRING, later=devices.pair_block),
+    "device.pair.unblock": Method(PAIRING, later=devices.pair_unblock),
+    "device.token.rotate": Method(PAIRING, later=device_tokens.token_rotate),
+    "device.token.revoke": Method(PAIRING, later=device_tokens.token_revoke),
+    "gateway.peers.list": Method(READ, peers.peers_list),
+    "gateway.lockouts.clear": Method(ADMIN, refusals.lockouts_clear),
+    "gateway.lockouts.list": Method(READ, refusals.lockouts_list),
+    "gateway.refusals.list": Method(READ, refusals.refusals_list),
     "gateway.reload": Method(ADMIN, later=control.reload),
     "gateway.restart.request": Method(ADMIN, later=control.restart_request),
 }
@@ -65,6 +75,7 @@ ADVERTISED_METHODS = sorted(METHODS)
 ADVERTISED_EVENTS = [
     "config.changed",
     "connect.challenge",
+    "device.pair.changed",
     "device.pair.requested",
     "device.pair.resolved",
     "health",

@@ -14,6 +14,7 @@ from attrs import frozen
 from gateway.policy.address import ClientAddress, Locality
 from gateway.policy.credentials import Accepted, Method, Rejected, Verdict
 from gateway.policy.origin import OriginVerdict
+from gateway.policy.rules import Rule, granted
 from gateway.protocol.connect import ConnectParams
 from gateway.protocol.signature import ProofFailure, ProofOk
 from stores.records import PairedDevice, Role
@@ -62,6 +63,10 @@ class Facts:
         protocol: The version both sides speak, or None.
         locked_for_s: Seconds for which the client's bucket is locked, or None.
         auto_approve_local: Whether local contacts are paired and upgraded silently.
+        rules: Who else is let in without being asked about.
+        host_is_ours, peer_is_proxy: What the rules ask; gathered only where there are any.
+        peer_is_default_gateway: The peer is the way out of our own network: how a container sees
+            its host. Asked of the kernel only where it may matter.
     """
 
     params: ConnectParams
@@ -77,6 +82,10 @@ class Facts:
     blocked: bool = False
     locked_for_s: float | None = None
     auto_approve_local: bool = True
+    rules: tuple[Rule, ...] = ()
+    host_is_ours: bool = False
+    peer_is_proxy: bool = False
+    peer_is_default_gateway: bool = False
 
     @property
     def role(self) -> str:
@@ -104,7 +113,10 @@ class Facts:
 
 @frozen
 class Admit:
-    """Let the client in, with ``scopes``; ``upgrade_pending`` leaves the rest as a request."""
+    """Let the client in, with ``scopes``; ``upgrade_pending`` leaves the rest as a request.
+
+    ``rule`` is what stood in for an operator, if one did.
+    """
 
     role: str
     scopes: tuple[str, ...]
@@ -112,6 +124,7 @@ class Admit:
     admission: Admission = Admission.KNOWN
     with_device: bool = True
     upgrade_pending: bool = False
+    rule: Rule | None = None
 
 
 @frozen
@@ -139,7 +152,7 @@ def decide_access(facts: Facts) -> AccessDecision:
     credential = facts.credential
     if isinstance(credential, Rejected):
         # Whatever is on file of the device: who proved nothing learns nothing of it.
-        if facts.proof is None and not credential.wrong:
+        if facts.proof is None and not credential.wrong and not credential.by_proxy:
             return _without_device(facts, None)
         return Refuse(Refusal.CREDENTIALS)
     if facts.blocked:
@@ -170,15 +183,20 @@ def _without_device(facts: Facts, credential: Accepted | None) -> AccessDecision
     """Judge a client without a device: local with the shared secret keeps what it asks for."""
     if facts.params.client.id == CONTROL_UI:
         return Refuse(Refusal.CONTROL_UI_DEVICE)
-    if facts.role == Role.NODE or credential is None or not credential.shared:
+    if facts.role == Role.NODE or credential is None or not _may_lack_device(credential):
         return Refuse(Refusal.NO_DEVICE)
-    keeps = facts.locality.local and facts.origin is None
+    keeps = credential.shared and facts.locality.local and facts.origin is None
     return Admit(
         role=facts.role,
         scopes=facts.params.scopes if keeps else (),
         method=credential.method,
         with_device=False,
     )
+
+
+def _may_lack_device(credential: Accepted) -> bool:
+    """Tell whether an operator without a device may come in: known by the secret, or by name."""
+    return credential.shared or credential.method is Method.TRUSTED_PROXY
 
 
 def _probe(facts: Facts, credential: Accepted) -> AccessDecision:
@@ -196,6 +214,39 @@ def _probe(facts: Facts, credential: Accepted) -> AccessDecision:
 
 
 def _with_device(facts: Facts, credential: Accepted) -> AccessDecision:
+    """Judge a client with a device: by what is on file, then by the rules for the rest."""
+    decision = _by_what_is_on_file(facts, credential)
+    if not facts.rules or not leaves_a_wish(decision):
+        return decision
+    pairs = isinstance(decision, RequirePairing)
+    first = pairs and decision == RequirePairing(PairingReason.NOT_PAIRED)
+    if facts.role != Role.OPERATOR and not first:
+        return decision  # another role of a known device is an operator's decision
+    grant = granted(facts, new_role=pairs)
+    if grant is None:
+        return decision
+    return Admit(
+        facts.role,
+        grant.scopes,
+        credential.method,
+        Admission.PAIR if first else Admission.UPGRADE,
+        upgrade_pending=facts.role == Role.OPERATOR
+        and not covers(grant.scopes, facts.params.scopes),
+        rule=grant.rule,
+    )
+
+
+def leaves_a_wish(decision: AccessDecision) -> bool:
+    """Tell whether a device does not get all it asks for and a rule could help.
+
+    Another platform than the one approved is never a rule's to accept.
+    """
+    if isinstance(decision, RequirePairing):
+        return decision.reason is not PairingReason.METADATA_UPGRADE
+    return isinstance(decision, Admit) and decision.upgrade_pending
+
+
+def _by_what_is_on_file(facts: Facts, credential: Accepted) -> AccessDecision:
     paired, role, asked = facts.paired, facts.role, facts.params.scopes
     revoked = paired is not None and paired.revoked(role)
     silent = _may_be_silent(facts, credential) and not revoked

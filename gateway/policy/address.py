@@ -7,10 +7,8 @@ and only behind a trusted proxy; any forwarding header at all ends locality. `Fo
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from attrs import frozen
 
@@ -21,90 +19,33 @@ from gateway.policy.origin import (
     parse_host,
     parse_origin,
 )
-
-IPAddress = IPv4Address | IPv6Address
-IPNetwork = IPv4Network | IPv6Network
-
-# Headers that only something between the client and us adds. Longer than any published list: a
-# client that speaks to us directly sends none of these, so a name too many costs nothing.
-_FORWARDING_NAMES = frozenset(
-    {"via", "cdn-loop", "client-ip", "true-client-ip", "x-client-ip", "x-cluster-client-ip"}
-    | {"x-forwarded", "x-forwarded-for", "x-real-ip", "forwarded", "forwarded-for"}
-)
-_FORWARDING_PREFIXES = (
-    "x-forwarded-",
-    "tailscale-",
-    "cf-",
-    "x-real-",
-    "x-original-",
-    "x-envoy-",
-    "x-azure-",
-    "x-arr-",
-    "fly-",
-    "fastly-",
+from gateway.policy.walk import (
+    ForwardingHeaders,
+    IPAddress,
+    IPNetwork,
+    is_within,
+    normalise_ip,
+    parse_networks,
+    plain,
+    walks_of,
 )
 
-# More proxies than any real chain has; bounds the work a 16 KiB header can cause.
-_MAX_HOPS = 64
-_MAX_QUOTED_LENGTH = 256
-
-_BRACKETED = re.compile(r"\[([^\[\]]+)\](?::[0-9]{1,5})?")
-_IPV4_WITH_PORT = re.compile(r"([0-9.]+):[0-9]{1,5}")
-_ENTRY = re.compile(r"([0-9a-fA-F:.]+)(?:/([0-9]{1,3}))?")
-
-# Nobody's proxies fill a network wider than this; who writes it means "everyone".
-_WIDEST_IPV4_PREFIX = 8
-_WIDEST_IPV6_PREFIX = 16
-_MAPPED_PREFIX_BITS = 96
-
-
-@frozen
-class ForwardingHeaders:
-    """Every forwarding header of one request; a header sent twice is two entries.
-
-    Args:
-        other: Lower-case names of the forwarding headers that are not read for an address.
-    """
-
-    forwarded_for: tuple[str, ...] = ()
-    forwarded: tuple[str, ...] = ()
-    real_ip: tuple[str, ...] = ()
-    other: tuple[str, ...] = ()
-
-    @classmethod
-    def from_headers(cls, headers: Iterable[tuple[bytes | str, bytes | str]]) -> ForwardingHeaders:
-        """Collect the forwarding headers among all header lines of a request, in order."""
-        forwarded_for: list[str] = []
-        forwarded: list[str] = []
-        real_ip: list[str] = []
-        read = {"x-forwarded-for": forwarded_for, "forwarded": forwarded, "x-real-ip": real_ip}
-        other: dict[str, None] = {}
-        for raw_name, raw_value in headers:
-            name = _text(raw_name).strip().lower()
-            if name in read:
-                read[name].append(_text(raw_value))
-            elif _is_forwarding(name):
-                other[name] = None
-        return cls(tuple(forwarded_for), tuple(forwarded), tuple(real_ip), tuple(other))
-
-    @property
-    def present(self) -> bool:
-        """Whether anything was forwarded at all, readable or not."""
-        return bool(self.forwarded_for or self.forwarded or self.real_ip or self.other)
-
-    @property
-    def quoted(self) -> str | None:
-        """What the proxy said of the client, safe to print: escaped, at most 256 characters.
-
-        The lines of X-Forwarded-For, else of Forwarded, else of X-Real-IP; None without any.
-        """
-        lines = self.forwarded_for or self.forwarded or self.real_ip
-        if not lines:
-            return None
-        text = ", ".join(lines)[: _MAX_QUOTED_LENGTH + 1]
-        if not (text.isascii() and text.isprintable()):
-            text = text.encode("unicode_escape").decode("ascii")
-        return text if len(text) <= _MAX_QUOTED_LENGTH else text[: _MAX_QUOTED_LENGTH - 3] + "..."
+# Those who judge an address also read one.
+__all__ = [
+    "ClientAddress",
+    "ForwardingHeaders",
+    "IPAddress",
+    "IPNetwork",
+    "Locality",
+    "LocalityReason",
+    "is_within",
+    "judge_locality",
+    "may_be_local",
+    "normalise_ip",
+    "obstacle",
+    "parse_networks",
+    "resolve_client",
+]
 
 
 @frozen
@@ -165,35 +106,6 @@ class Locality:
     uid_confirmed: bool
 
 
-def parse_networks(entries: Sequence[str]) -> tuple[IPNetwork, ...]:
-    """Read the entries of `trustedProxies`: single addresses and CIDR networks, IPv4 and IPv6.
-
-    Host bits may be set; IPv4-mapped entries become the IPv4 network that peers are compared as.
-
-    Raises:
-        ValueError: An entry is neither, or wider than /8 (IPv6: /16). The text names the entry.
-    """
-    return tuple(_parse_network(entry) for entry in entries)
-
-
-def normalise_ip(text: str) -> IPAddress | None:
-    """Read one hop of X-Forwarded-For, or return None for what is no address.
-
-    A port, brackets around IPv6 and a zone id are dropped; IPv4-mapped IPv6 becomes IPv4.
-    """
-    text = text.strip()
-    if match := _BRACKETED.fullmatch(text):
-        text = match[1]
-        if ":" not in text:
-            return None
-    elif match := _IPV4_WITH_PORT.fullmatch(text):
-        text = match[1]
-    try:
-        return _plain(ip_address(text))
-    except ValueError:
-        return None
-
-
 def resolve_client(
     peer: IPAddress,
     headers: ForwardingHeaders,
@@ -210,9 +122,11 @@ def resolve_client(
     Args:
         allow_real_ip: Whether a single X-Real-IP counts when X-Forwarded-For names nobody.
     """
-    peer = _plain(peer)
+    peer = plain(peer)
     believed = headers.present and is_within(peer, trusted)
-    client = _named_client(headers, trusted, allow_real_ip=allow_real_ip) if believed else None
+    client = None
+    if believed:
+        client = walks_of(headers, trusted, allow_real_ip=allow_real_ip)[-1].client
     return ClientAddress(
         peer=peer,
         client=client or peer,
@@ -228,7 +142,7 @@ def may_be_local(
     address: ClientAddress, host: str | None, origin: str | None, machine_names: Collection[str]
 ) -> bool:
     """Tell whether only the kernel's answer about the peer's uid is missing for locality."""
-    return _obstacle(address, host, origin, machine_names) is None
+    return obstacle(address, host, origin, machine_names) is None
 
 
 def judge_locality(
@@ -253,22 +167,18 @@ def judge_locality(
         uid_known: The kernel can tell here. A socket it then does not find is nobody's, so
             ``peer_uid=None`` counts as a foreign uid: else a proxy that hangs up early is local.
     """
-    obstacle = _obstacle(address, host, origin, machine_names)
-    if obstacle is not None:
-        return Locality(local=False, why=obstacle, uid_confirmed=False)
+    found = obstacle(address, host, origin, machine_names)
+    if found is not None:
+        return Locality(local=False, why=found, uid_confirmed=False)
     if uid_known and peer_uid not in (own_uid, 0):
         return Locality(local=False, why=LocalityReason.OTHER_UID, uid_confirmed=False)
     return Locality(local=True, why=LocalityReason.LOOPBACK, uid_confirmed=uid_known)
 
 
-def is_within(address: IPAddress, networks: Sequence[IPNetwork]) -> bool:
-    """Tell whether ``address`` lies in one of ``networks``."""
-    return any(address in network for network in networks)
-
-
-def _obstacle(
+def obstacle(
     address: ClientAddress, host: str | None, origin: str | None, machine_names: Collection[str]
 ) -> LocalityReason | None:
+    """Return what keeps a connection from being local; None leaves it to the kernel's answer."""
     if address.untrusted_proxy:
         return LocalityReason.UNTRUSTED_PROXY
     if address.forwarded:
@@ -286,67 +196,3 @@ def _obstacle(
     if page is None or not is_same_host(page, authority):
         return LocalityReason.ORIGIN
     return None
-
-
-def _named_client(
-    headers: ForwardingHeaders, trusted: Sequence[IPNetwork], *, allow_real_ip: bool
-) -> IPAddress | None:
-    client = _walk(_hops(headers.forwarded_for), trusted)
-    # Two X-Real-IP lines contradict each other: the proxy did not overwrite what the client sent.
-    if client is None and allow_real_ip and len(headers.real_ip) == 1:
-        client = _walk(headers.real_ip, trusted)
-    return client
-
-
-def _hops(lines: Sequence[str]) -> list[str]:
-    # RFC 9110 5.3: lines of one field are one list; 5.6.1: empty elements do not count.
-    hops = ",".join(lines).rsplit(",", _MAX_HOPS)[-_MAX_HOPS:]
-    return [hop for hop in reversed(hops) if hop.strip()]
-
-
-def _walk(hops: Sequence[str], trusted: Sequence[IPNetwork]) -> IPAddress | None:
-    nearest_trusted: IPAddress | None = None
-    for hop in hops:
-        address = normalise_ip(hop)
-        if address is None:
-            return None
-        if address.is_loopback:
-            continue
-        if not is_within(address, trusted):
-            return address
-        nearest_trusted = nearest_trusted or address
-    return nearest_trusted
-
-
-def _parse_network(entry: str) -> IPNetwork:
-    match = _ENTRY.fullmatch(entry.strip())
-    try:
-        if match is None:
-            raise ValueError
-        network: IPNetwork = ip_network(match[0], strict=False)
-    except ValueError:
-        raise ValueError(f"{entry!r} is neither an IP address nor a CIDR network") from None
-    if isinstance(network, IPv6Network) and network.prefixlen >= _MAPPED_PREFIX_BITS:
-        mapped = network.network_address.ipv4_mapped
-        if mapped is not None:
-            network = IPv4Network((mapped, network.prefixlen - _MAPPED_PREFIX_BITS))
-    widest = _WIDEST_IPV4_PREFIX if network.version == 4 else _WIDEST_IPV6_PREFIX
-    if network.prefixlen < widest:
-        raise ValueError(f"{entry!r} is wider than /{widest}: list the proxies themselves")
-    return network
-
-
-def _plain(address: IPAddress) -> IPAddress:
-    if isinstance(address, IPv4Address):
-        return address
-    return address.ipv4_mapped or IPv6Address(int(address))  # int() drops the zone id
-
-
-def _text(value: bytes | str) -> str:
-    return value if isinstance(value, str) else value.decode("latin-1")
-
-
-def _is_forwarding(name: str) -> bool:
-    # Some servers read underscores as dashes, so a proxy may have been told with either.
-    name = name.replace("_", "-")
-    return name in _FORWARDING_NAMES or name.startswith(_FORWARDING_PREFIXES)

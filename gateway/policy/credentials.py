@@ -10,7 +10,7 @@ import hmac
 from enum import StrEnum
 from typing import TypeAlias
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from gateway.protocol.connect import AuthClaim
 from stores.records import PairedDevice
@@ -22,6 +22,7 @@ class AuthMode(StrEnum):
     NONE = "none"
     TOKEN = "token"
     PASSWORD = "password"
+    TRUSTED_PROXY = "trusted-proxy"
 
 
 class Method(StrEnum):
@@ -31,6 +32,7 @@ class Method(StrEnum):
     TOKEN = "token"
     PASSWORD = "password"
     DEVICE_TOKEN = "device-token"
+    TRUSTED_PROXY = "trusted-proxy"
 
 
 class AuthReason(StrEnum):
@@ -42,6 +44,12 @@ class AuthReason(StrEnum):
     PASSWORD_MISMATCH = "password_mismatch"
     DEVICE_TOKEN_MISMATCH = "device_token_mismatch"
     BOOTSTRAP_TOKEN_INVALID = "bootstrap_token_invalid"
+    PROXY_UNTRUSTED_SOURCE = "trusted_proxy_untrusted_source"
+    PROXY_LOOPBACK_SOURCE = "trusted_proxy_loopback_source"
+    PROXY_MISSING_HEADER = "trusted_proxy_missing_header"
+    PROXY_USER_MISSING = "trusted_proxy_user_missing"
+    PROXY_USER_AMBIGUOUS = "trusted_proxy_user_ambiguous"
+    PROXY_USER_NOT_ALLOWED = "trusted_proxy_user_not_allowed"
 
 
 @frozen
@@ -54,9 +62,10 @@ class SharedSecrets:
 
 @frozen
 class Accepted:
-    """A secret was right (or none is needed)."""
+    """A secret was right (or none is needed), or a proxy said which ``user`` is there."""
 
     method: Method
+    user: str | None = None
 
     @property
     def shared(self) -> bool:
@@ -66,10 +75,28 @@ class Accepted:
 
 @frozen
 class Rejected:
-    """No secret was right; ``wrong`` tells a wrong one (which counts) from a missing one."""
+    """No secret was right; ``wrong`` tells a wrong one (which counts) from a missing one.
+
+    Args:
+        header: The header that is missing, for `AuthReason.PROXY_MISSING_HEADER`.
+        claimed: It came from the proxy that signs users in, or named a user: then nothing else
+            that was sent can stand in for the user.
+    """
 
     reason: AuthReason
     wrong: bool
+    header: str | None = None
+    claimed: bool = False
+
+    @property
+    def by_proxy(self) -> bool:
+        """Whether it is the word of the proxy that did not count."""
+        return self.reason.startswith("trusted_proxy_")
+
+    @property
+    def wire_reason(self) -> str:
+        """``details.authReason``: with the header that is missing, if one is."""
+        return f"{self.reason}_{self.header}" if self.header else self.reason.value
 
 
 Verdict: TypeAlias = Accepted | Rejected
@@ -96,7 +123,12 @@ def same_secret(presented: str | None, expected: str | None) -> bool:
 
 
 def judge_credentials(
-    secrets: SharedSecrets, auth: AuthClaim, *, paired: PairedDevice | None, role: str
+    secrets: SharedSecrets,
+    auth: AuthClaim,
+    *,
+    paired: PairedDevice | None,
+    role: str,
+    identity: Verdict | None = None,
 ) -> Verdict:
     """Judge what a client sent: one right secret is enough, whatever else came with it.
 
@@ -105,13 +137,15 @@ def judge_credentials(
     Args:
         paired: The record of the device whose signature was verified, or None.
         role: The role asked for: a device token opens its own role only.
+        identity: What the proxy's word came to, in mode trusted-proxy.
     """
     if secrets.mode is AuthMode.NONE:
         return Accepted(Method.NONE)
+    if secrets.mode is AuthMode.TRUSTED_PROXY:
+        return _by_proxy(identity, auth, paired, role)
     if any(same_secret(sent, secrets.secret) for sent in (auth.token, auth.password)):
         return Accepted(_METHOD[secrets.mode])
-    live = paired.live_token(role) if paired else None
-    if live and any(same_secret(sent, live.token) for sent in (auth.device_token, auth.token)):
+    if _is_device_token(auth, paired, role):
         return Accepted(Method.DEVICE_TOKEN)
     if auth.bootstrap_token:
         return Rejected(AuthReason.BOOTSTRAP_TOKEN_INVALID, wrong=True)
@@ -122,6 +156,35 @@ def judge_credentials(
     if auth.device_token:
         return Rejected(AuthReason.DEVICE_TOKEN_MISMATCH, wrong=True)
     return Rejected(_MISSING[secrets.mode], wrong=False)
+
+
+def _by_proxy(
+    identity: Verdict | None, auth: AuthClaim, paired: PairedDevice | None, role: str
+) -> Verdict:
+    """Judge a client of mode trusted-proxy, where there is no shared secret.
+
+    A device token counts only for who comes past the proxy without naming a user: behind the
+    proxy it would let in a user who was taken off the list, by a device that user once had.
+    """
+    if isinstance(identity, Accepted):
+        return identity
+    refused = identity or Rejected(AuthReason.PROXY_UNTRUSTED_SOURCE, wrong=False)
+    if refused.claimed:
+        return refused
+    if _is_device_token(auth, paired, role):
+        return Accepted(Method.DEVICE_TOKEN)
+    if auth.device_token or (auth.token and _once_ours(auth.token, paired)):
+        return Rejected(AuthReason.DEVICE_TOKEN_MISMATCH, wrong=True)
+    # Any other secret is a wrong one; the identity is what was missing.
+    return evolve(refused, wrong=bool(auth.token or auth.password or auth.bootstrap_token))
+
+
+def _is_device_token(auth: AuthClaim, paired: PairedDevice | None, role: str) -> bool:
+    """Tell whether the live token of the verified device was sent, for the role asked for."""
+    live = paired.live_token(role) if paired else None
+    return live is not None and any(
+        same_secret(sent, live.token) for sent in (auth.device_token, auth.token)
+    )
 
 
 def _once_ours(sent: str, paired: PairedDevice | None) -> bool:

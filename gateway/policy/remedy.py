@@ -1,23 +1,45 @@
 """What a refused client is told: stable code, what was seen, why, and the one command that helps.
 
 One function writes it, so the wire, the log and the command line say the same. How much is said
-depends on what was proven: tier 0 nothing, tier 1 a credential, tier 2 local.
+depends on what was proven; see `seen`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from gateway.policy.access import Facts, PairingReason, Refusal, Refuse, RequirePairing
 from gateway.policy.address import LocalityReason
-from gateway.policy.credentials import Accepted
-from gateway.policy.rows import keeps_knocking, row_of
+from gateway.policy.credentials import Accepted, AuthReason, Rejected
+from gateway.policy.origin import parse_origin
+from gateway.policy.rows import Row, keeps_knocking, row_of
+from gateway.policy.rules import missing_rule
+from gateway.policy.seen import (
+    IN_FULL,
+    NO_LISTS,
+    Lists,
+    proxy_hint,
+    set_list,
+    tier_of,
+    what_was_seen,
+    why_not_local,
+)
+from gateway.policy.throttle import bucket_for
 from gateway.policy.words import REQUIREMENTS, quoted
 from gateway.protocol.close import MAX_REASON_BYTES, POLICY_VIOLATION
 from gateway.protocol.errors import DetailCode, ErrorCode, ErrorShape
 from stores.records import Role
+
+#: Wrong in these ways, the gateway's own secret helps, and these tell it or where it is.
+_SECRET_IS_SHOWN_BY = {
+    AuthReason.TOKEN_MISSING: "gateway auth-token --show",
+    AuthReason.TOKEN_MISMATCH: "gateway auth-token --show",
+    AuthReason.PASSWORD_MISSING: "config file",
+    AuthReason.PASSWORD_MISMATCH: "config file",
+}
 
 #: A client that waits for approval and says so may knock again this often.
 RETRY_AFTER_MS = 3_000
@@ -46,6 +68,8 @@ class Refused:
     Args:
         sentence: The verdict in words for the log, everything included.
         command: The command that helps, as typed on the gateway's machine, or None.
+        hint: The part of ``sentence`` that is about the peer, whoever is behind it.
+        about: What the ring of refusals keeps besides: who asked for what, and all that was seen.
     """
 
     error: ErrorShape
@@ -53,63 +77,17 @@ class Refused:
     close_reason: str
     sentence: str
     command: str | None = None
-
-
-def tier_of(facts: Facts) -> int:
-    """Return how much a client may be told: 0 nothing proven, 1 credential accepted, 2 local."""
-    if facts.locality.local:
-        return 2
-    return 1 if facts.authenticated else 0
-
-
-def what_was_seen(facts: Facts, *, tier: int) -> dict[str, Any]:
-    """Return ``details.saw``: at tier 0 only the client's own words."""
-    seen: dict[str, Any] = {
-        "forwardedFor": facts.address.quoted,
-        "host": facts.host and quoted(facts.host),
-        "origin": facts.origin and quoted(facts.origin),
-    }
-    if tier >= 1:
-        seen["client"] = str(facts.address.client)
-        seen["locality"] = {"local": facts.locality.local, "why": str(facts.locality.why)}
-    if tier >= 2 or (tier == 1 and facts.address.untrusted_proxy):
-        seen["peer"] = str(facts.address.peer)
-    return seen
-
-
-def why_not_local(facts: Facts) -> str:
-    """Say in one clause why a connection does not count as local."""
-    address = facts.address
-    match facts.locality.why:
-        case LocalityReason.LOOPBACK:
-            return "it is local"
-        case LocalityReason.NOT_LOOPBACK:
-            return f"the gateway sees it as {address.client}"
-        case LocalityReason.FORWARDED:
-            return (
-                f"a proxy forwarded it for {address.client}, and what is forwarded is never local "
-                "(gateway.trustedProxies names the client, it does not skip approval)"
-            )
-        case LocalityReason.UNTRUSTED_PROXY:
-            return (
-                f"it carries forwarding headers, and {address.peer}, which sent them, is not in "
-                "gateway.trustedProxies (to see who is behind that proxy, add it: `openclaw config "
-                f"""set gateway.trustedProxies '["{address.peer}"]'`)"""
-            )
-        case LocalityReason.HOST:
-            return (
-                f"the peer is loopback but the Host is {quoted(facts.host, missing='missing')}: "
-                "a proxy that forwards no client address? (let it send X-Forwarded-For, or connect "
-                "to 127.0.0.1)"
-            )
-        case LocalityReason.ORIGIN:
-            return f"the page comes from {quoted(facts.origin)}, not from the gateway itself"
-        case LocalityReason.OTHER_UID:
-            return "it belongs to another user of the gateway's machine"
+    hint: str = ""
+    about: Mapping[str, Any] = field(factory=dict)
 
 
 def explain_pairing(
-    decision: RequirePairing, facts: Facts, *, request_id: str, words: CommandWords
+    decision: RequirePairing,
+    facts: Facts,
+    *,
+    request_id: str,
+    words: CommandWords,
+    lists: Lists = NO_LISTS,
 ) -> Refused:
     """Return the refusal of a device that an operator must approve, with the command to type.
 
@@ -118,8 +96,7 @@ def explain_pairing(
     tier = tier_of(facts)
     command = f"{_prefix(words, tier)} devices approve {request_id}"
     text = _pairing_text(command, request_id)
-    sentence = _pairing_sentence(decision, facts)
-    where = "container" if tier == 2 and words.in_container else "gateway-host"
+    sentence = _pairing_sentence(decision, facts, lists, words, tier=tier)
     details = {
         "code": DetailCode.PAIRING_REQUIRED,
         "reason": decision.reason,
@@ -127,11 +104,16 @@ def explain_pairing(
         "remediationHint": f"On the gateway's machine: {command}",
         "authenticated": True,
         "saw": what_was_seen(facts, tier=tier),
-        "remedy": {"sentence": sentence, "command": command, "where": where},
+        "remedy": {"sentence": sentence, "command": command, "where": _where(words, tier)},
         **_wanted(decision, facts),
     }
-    in_full = f"{words.local} devices approve {request_id}"
-    return _pairing_refusal(text, details, facts, in_full)
+    in_full = _pairing_sentence(decision, facts, lists, words, tier=IN_FULL)
+    command_in_full = f"{words.local} devices approve {request_id}"
+    return _pairing_refusal(text, details, facts, in_full, command_in_full, lists, words)
+
+
+def _where(words: CommandWords, tier: int) -> str:
+    return "container" if tier == IN_FULL and words.in_container else "gateway-host"
 
 
 def _prefix(words: CommandWords, tier: int) -> str:
@@ -151,14 +133,35 @@ def _pairing_text(command: str, request_id: str) -> str:
     return next(form for form in forms if len(form.encode()) <= MAX_REASON_BYTES)
 
 
-def _pairing_sentence(decision: RequirePairing, facts: Facts) -> str:
-    sentence = f"The credential is right, but {_requirement(decision, facts)}."
+def _pairing_sentence(
+    decision: RequirePairing, facts: Facts, lists: Lists, words: CommandWords, *, tier: int
+) -> str:
+    sentence = f"{_who_is_right(facts)}, but {_requirement(decision, facts)}."
     if decision.reason is PairingReason.METADATA_UPGRADE or _revoked(facts):
         return sentence  # wherever it came from, an operator would have to decide
     shared = isinstance(facts.credential, Accepted) and facts.credential.shared
     if facts.locality.local or not shared or facts.role != Role.OPERATOR:
         return sentence
-    return f"{sentence} Only a local client is let in unasked, and {why_not_local(facts)}."
+    why = why_not_local(facts, tier=tier, lists=lists, program=_prefix(words, tier))
+    return f"{sentence} Only a local client is let in unasked, and {why}.{_elsewhere(facts)}"
+
+
+def _who_is_right(facts: Facts) -> str:
+    user = facts.credential.user if isinstance(facts.credential, Accepted) else None
+    return "The credential is right" if user is None else f"The proxy signed {quoted(user)} in"
+
+
+def _elsewhere(facts: Facts) -> str:
+    """Say where the command is to be typed, and which rule spares it behind a published port."""
+    if facts.locality.why is not LocalityReason.NOT_LOOPBACK:
+        return ""
+    where = " Type the command on the gateway's own machine, inside its container if it has one."
+    if missing_rule(facts) is None:
+        return where
+    return (
+        f"{where} A browser behind a port that the gateway's container publishes on loopback, as "
+        "this one is, is let in unasked by `openclaw gateway run --auto-approve published-port`."
+    )
 
 
 def _revoked(facts: Facts) -> bool:
@@ -172,7 +175,13 @@ def _requirement(decision: RequirePairing, facts: Facts) -> str:
 
 
 def _pairing_refusal(
-    text: str, details: dict[str, Any], facts: Facts, command_in_full: str
+    text: str,
+    details: dict[str, Any],
+    facts: Facts,
+    sentence_in_full: str,
+    command_in_full: str,
+    lists: Lists = NO_LISTS,
+    words: CommandWords = CommandWords(),  # frozen
 ) -> Refused:
     """Return the refusal, with advice for who waits by itself: a command told to wait would hang."""
     waits = keeps_knocking(facts)
@@ -185,28 +194,47 @@ def _pairing_refusal(
         retryable=waits or None,
         retry_after_ms=RETRY_AFTER_MS if waits else None,
     )
-    sentence = str(details["remedy"]["sentence"])
-    return Refused(error, POLICY_VIOLATION, text, sentence, command_in_full)
+    hint = proxy_hint(facts.address, lists=lists, program=words.local)
+    about = _about(error, facts)
+    return Refused(error, POLICY_VIOLATION, text, sentence_in_full, command_in_full, hint, about)
 
 
-def explain_full_list(_decision: RequirePairing, facts: Facts, *, words: CommandWords) -> Refused:
-    """Return the refusal of a device that cannot even be put on the list of pending requests."""
+def explain_full_list(
+    _decision: RequirePairing,
+    facts: Facts,
+    *,
+    words: CommandWords,
+    too_many_scopes: bool = False,
+) -> Refused:
+    """Return the refusal of a device that cannot even be put on the list of pending requests.
+
+    Args:
+        too_many_scopes: What it asked for in all is more than one request may hold.
+    """
     tier = tier_of(facts)
-    command = f"{_prefix(words, tier)} devices list"
-    where = "container" if tier == 2 and words.in_container else "gateway-host"
+    reason = "too-many-pending"
+    text = "pairing required: too many devices wait already (run openclaw devices list)"
     sentence = (
         "The credential is right, but too many devices wait for approval already, so this one was "
         "not added: approve or reject some, then let it try again."
     )
+    if too_many_scopes:
+        reason = "too-many-scopes"
+        text = "pairing required: too many scopes asked for (run openclaw devices list)"
+        sentence = (
+            "The credential is right, but what this device asks for, together with what it asked "
+            "for before, is more scopes than one request may hold, so nothing was added: let it "
+            "ask for fewer, or approve or reject its earlier request first."
+        )
+    command = f"{_prefix(words, tier)} devices list"
     details = {
         "code": DetailCode.PAIRING_REQUIRED,
-        "reason": "too-many-pending",
+        "reason": reason,
         "authenticated": True,
         "saw": what_was_seen(facts, tier=tier),
-        "remedy": {"sentence": sentence, "command": command, "where": where},
+        "remedy": {"sentence": sentence, "command": command, "where": _where(words, tier)},
     }
-    text = "pairing required: too many devices wait already (run openclaw devices list)"
-    return _pairing_refusal(text, details, facts, f"{words.local} devices list")
+    return _pairing_refusal(text, details, facts, sentence, f"{words.local} devices list")
 
 
 def explain(
@@ -214,35 +242,111 @@ def explain(
     facts: Facts,
     *,
     words: CommandWords = CommandWords(),  # frozen
+    lists: Lists = NO_LISTS,
 ) -> Refused:
     """Return the refusal of everything but a missing pairing."""
-    row = row_of(decision.refusal, facts)
-    details = row.details
+    refusal, tier = decision.refusal, tier_of(facts)
+    row = row_of(refusal, facts)
+    plain = row.command or _plain_command(refusal, facts)
+    operators = _operators_command(refusal, facts, lists) or plain
+    command = operators if tier == IN_FULL else plain
     remedy: dict[str, Any] = {"sentence": row.sentence, "where": row.where}
-    if row.command is not None:
-        tier = tier_of(facts)
-        remedy["command"] = f"{_prefix(words, tier)} {row.command}"
-        if tier == 2 and words.in_container:
-            remedy["where"] = "container"
-    if decision.refusal is not Refusal.ROLE:
-        details = details | {
-            "authenticated": facts.authenticated,
-            "saw": what_was_seen(facts, tier=tier_of(facts)),
-            "remedy": remedy,
-        }
+    if command is not None:
+        remedy["command"] = f"{_prefix(words, tier)} {command}"
+        remedy["where"] = _where(words, tier)
+    details = row.details | {
+        "reason": row.details.get("reason") or _reason(refusal, facts),
+        "authenticated": facts.authenticated,
+        "saw": what_was_seen(facts, tier=tier),
+        "remedy": remedy,
+    }
     wait_ms = None
-    if decision.refusal is Refusal.THROTTLED:
+    if refusal is Refusal.THROTTLED:
         wait_ms = max(1, int((facts.locked_for_s or 0) * 1000))
     error = ErrorShape(
         row.code,
         row.text,
-        details or None,
+        details,
         retryable=True if wait_ms else None,
         retry_after_ms=wait_ms,
     )
-    in_full = f"{row.sentence} Seen: {why_not_local(facts)}."
-    command = f"{words.local} {row.command}" if row.command is not None else None
-    return Refused(error, row.close_code, row.text, in_full, command)
+    return _refused(row, error, facts, operators, words, lists)
+
+
+def _refused(
+    row: Row,
+    error: ErrorShape,
+    facts: Facts,
+    command: str | None,
+    words: CommandWords,
+    lists: Lists,
+) -> Refused:
+    why = why_not_local(facts, lists=lists, program=words.local)
+    return Refused(
+        error,
+        row.close_code,
+        row.text,
+        f"{row.sentence} Seen: {why}.",
+        f"{words.local} {command}" if command is not None else None,
+        proxy_hint(facts.address, lists=lists, program=words.local),
+        _about(error, facts),
+    )
+
+
+def _reason(refusal: Refusal, facts: Facts) -> str:
+    if refusal is Refusal.CREDENTIALS and isinstance(facts.credential, Rejected):
+        return facts.credential.wire_reason
+    return str(refusal)
+
+
+def _plain_command(refusal: Refusal, facts: Facts) -> str | None:
+    """Return the command that helps whoever was refused, whatever this gateway knows."""
+    if refusal is Refusal.CREDENTIALS and isinstance(facts.credential, Rejected):
+        return _SECRET_IS_SHOWN_BY.get(facts.credential.reason)
+    if refusal is Refusal.BLOCKED and facts.device_id is not None:
+        return f"devices unblock {facts.device_id}"
+    return None
+
+
+def _operators_command(refusal: Refusal, facts: Facts, lists: Lists) -> str | None:
+    """Return the command that needs to know this gateway: for who is local, and for the log."""
+    if refusal is Refusal.THROTTLED:
+        return f"gateway lockouts clear {_locked_place(facts, lists)}"
+    page = parse_origin(facts.origin)
+    if refusal is Refusal.ORIGIN and page is not None:
+        key = "gateway.controlUi.allowedOrigins"
+        return f"config set {set_list(key, lists.allowed_origins, page.text)}"
+    return None
+
+
+def _locked_place(facts: Facts, lists: Lists) -> str:
+    """Return whose lock it is, as `lockouts.meant_by` takes it."""
+    bucket = bucket_for(
+        facts.address,
+        kind="any",
+        trusted=lists.trusted,
+        paired_device_id=facts.device_id if facts.paired is not None else None,
+        local=facts.locality.local,
+        has_origin=True,  # what is exempt is never locked
+    )
+    assert bucket is not None
+    place = bucket.partition(" ")[2]
+    return place.removeprefix("address:").removeprefix("device:")
+
+
+def _about(error: ErrorShape, facts: Facts) -> dict[str, Any]:
+    """Return what is kept of a refusal; the connection itself adds the rest."""
+    client, details = facts.params.client, error.details or {}
+    return {
+        "requestId": details.get("requestId"),
+        "code": str(details.get("code", error.code)),
+        "reason": str(details.get("reason", "")) or None,
+        "client": {"id": client.id, "mode": client.mode},
+        "role": facts.role,
+        "deviceId": facts.device_id,
+        "authenticated": facts.authenticated,
+        "saw": what_was_seen(facts, tier=IN_FULL),
+    }
 
 
 def _wanted(decision: RequirePairing, facts: Facts) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from gateway.policy.words import (
     NEXT_STEP,
     ORIGIN_TEXT,
     PROOF_SENTENCES,
+    PROXY_PASSED_BY,
     credential_text,
     quoted,
 )
@@ -136,19 +137,38 @@ def _throttled(facts: Facts) -> Row:
 
 def _credentials(facts: Facts) -> Row:
     assert isinstance(facts.credential, Rejected)
-    reason, client = facts.credential.reason, facts.params.client
+    rejected, client = facts.credential, facts.params.client
+    reason = rejected.reason
     # A client with a device may hold a device token that is still good (protocol fact).
     retry = facts.device_id is not None and reason is AuthReason.TOKEN_MISMATCH
     return Row(
         credential_text(reason, client_id=client.id, client_mode=client.mode),
-        CREDENTIAL_SENTENCES[reason],
+        _credentials_sentence(facts, rejected),
         {
             "code": CREDENTIAL_CODES[reason],
-            "authReason": reason,
+            "authReason": rejected.wire_reason,
             "canRetryWithDeviceToken": retry,
             "recommendedNextStep": "retry_with_device_token" if retry else NEXT_STEP[reason],
         },
+        # Only who is local hears of the way past the proxy, and only there it works.
+        command=OFFLINE_LIST if _passes_by_the_proxy(facts, rejected) else None,
     )
+
+
+#: What always works for the gateway's own user on its own machine.
+OFFLINE_LIST = "devices list --offline"
+
+
+def _passes_by_the_proxy(facts: Facts, rejected: Rejected) -> bool:
+    return facts.locality.local and rejected.reason in (
+        AuthReason.PROXY_UNTRUSTED_SOURCE,
+        AuthReason.PROXY_LOOPBACK_SOURCE,
+    )
+
+
+def _credentials_sentence(facts: Facts, rejected: Rejected) -> str:
+    sentence = CREDENTIAL_SENTENCES[rejected.reason].format(header=rejected.header)
+    return f"{sentence} {PROXY_PASSED_BY}" if _passes_by_the_proxy(facts, rejected) else sentence
 
 
 def _control_ui_device(_facts: Facts) -> Row:

@@ -34,6 +34,12 @@ CREDENTIAL_CODES = {
     AuthReason.PASSWORD_MISMATCH: DetailCode.AUTH_PASSWORD_MISMATCH,
     AuthReason.DEVICE_TOKEN_MISMATCH: DetailCode.AUTH_DEVICE_TOKEN_MISMATCH,
     AuthReason.BOOTSTRAP_TOKEN_INVALID: DetailCode.AUTH_BOOTSTRAP_TOKEN_INVALID,
+    AuthReason.PROXY_UNTRUSTED_SOURCE: DetailCode.AUTH_UNAUTHORIZED,
+    AuthReason.PROXY_LOOPBACK_SOURCE: DetailCode.AUTH_UNAUTHORIZED,
+    AuthReason.PROXY_MISSING_HEADER: DetailCode.AUTH_IDENTITY_HEADER_REQUIRED,
+    AuthReason.PROXY_USER_MISSING: DetailCode.AUTH_IDENTITY_HEADER_REQUIRED,
+    AuthReason.PROXY_USER_AMBIGUOUS: DetailCode.AUTH_IDENTITY_HEADER_REQUIRED,
+    AuthReason.PROXY_USER_NOT_ALLOWED: DetailCode.AUTH_UNAUTHORIZED,
 }
 
 NEXT_STEP = {
@@ -43,6 +49,12 @@ NEXT_STEP = {
     AuthReason.PASSWORD_MISMATCH: "update_auth_credentials",
     AuthReason.DEVICE_TOKEN_MISMATCH: "update_auth_credentials",
     AuthReason.BOOTSTRAP_TOKEN_INVALID: "update_auth_credentials",
+    AuthReason.PROXY_UNTRUSTED_SOURCE: "review_auth_configuration",
+    AuthReason.PROXY_LOOPBACK_SOURCE: "review_auth_configuration",
+    AuthReason.PROXY_MISSING_HEADER: "review_auth_configuration",
+    AuthReason.PROXY_USER_MISSING: "review_auth_configuration",
+    AuthReason.PROXY_USER_AMBIGUOUS: "review_auth_configuration",
+    AuthReason.PROXY_USER_NOT_ALLOWED: "review_auth_configuration",
 }
 
 CREDENTIAL_SENTENCES = {
@@ -71,7 +83,38 @@ CREDENTIAL_SENTENCES = {
         "The setup code is unknown, expired or used. Connect with the gateway's own token or "
         "password instead."
     ),
+    AuthReason.PROXY_UNTRUSTED_SOURCE: (
+        "This gateway lets in whom its proxy signs in, and this connection does not come from that "
+        "proxy. Connect through the proxy; if this is it, its address must be in "
+        "gateway.trustedProxies."
+    ),
+    AuthReason.PROXY_LOOPBACK_SOURCE: (
+        "This gateway lets in whom its proxy signs in, and a program of the gateway's own machine "
+        "does not count as that proxy. Connect through the proxy; if it runs on that machine, "
+        "gateway.auth.trustedProxy.allowLoopback must say so."
+    ),
+    AuthReason.PROXY_MISSING_HEADER: (
+        "The proxy must send each header of gateway.auth.trustedProxy.requiredHeaders once and "
+        "not empty, and {header} is not. Correct the proxy, or the list."
+    ),
+    AuthReason.PROXY_USER_MISSING: (
+        "The proxy names no user: the header that gateway.auth.trustedProxy.userHeader says is "
+        "missing, empty or too long. Sign in at the proxy, and see that it sends that header."
+    ),
+    AuthReason.PROXY_USER_AMBIGUOUS: (
+        "The header with the user came more than once: the proxy passes on what the client wrote. "
+        "Let the proxy replace that header, and never append to it."
+    ),
+    AuthReason.PROXY_USER_NOT_ALLOWED: (
+        "The proxy signed in a user who is not in gateway.auth.trustedProxy.allowUsers. Sign in as "
+        "another one, or add this user there."
+    ),
 }
+
+#: What a client of the gateway's own machine is told besides, in mode trusted-proxy.
+PROXY_PASSED_BY = (
+    "On the gateway's own machine the commands of its user work without the proxy, on the files."
+)
 
 PROOF_SENTENCES = {
     signature.KEY_INVALID: "The device's public key cannot be read. Let it make a new identity.",
@@ -106,6 +149,8 @@ _PASSWORD_HINTS = {
     "ui": "enter the password in Control UI settings",
     "other": "provide gateway auth password",
 }
+#: Of these the wire says nothing but that it is so; the details say why (protocol fact).
+_BY_PROXY = "trusted_proxy_"
 _FIXED = {
     AuthReason.DEVICE_TOKEN_MISMATCH: (
         "unauthorized: device token mismatch (rotate/reissue device token)"
@@ -129,6 +174,8 @@ def credential_text(reason: AuthReason, *, client_id: str, client_mode: str) -> 
     """Return the message and close reason of a failed authentication, hint by kind of client."""
     if reason in _FIXED:
         return _FIXED[reason]
+    if reason.startswith(_BY_PROXY):
+        return "unauthorized"
     kind = "other"
     if client_mode == "cli":
         kind = "cli"

@@ -66,6 +66,10 @@ WITHOUT_EFFECT = {
 }
 
 _PAIR = "name who is paired without being asked about in `gateway.pairing.autoApprove`"
+_CHATS = (
+    "remove it: it is about who may write to a channel and never lets a device in; see who waits "
+    "with `openclaw devices list`"
+)
 _ORIGINS = "use `gateway.controlUi.allowedOrigins`"
 _PROXIES = "use `gateway.trustedProxies`, an array of the proxies' addresses"
 #: Never valid anywhere: path -> what was meant.
@@ -76,6 +80,9 @@ REFUSED = {
     "gateway.auth.autoApprove": _PAIR,
     "gateway.auth.requirePairing": _PAIR,
     "gateway.skipPairing": _PAIR,
+    "gateway.dmPolicy": _CHATS,
+    "gateway.auth.dmPolicy": _CHATS,
+    "gateway.pairing.dmPolicy": _CHATS,
     "gateway.autoApprove": _PAIR,
     "gateway.allowInsecureAuth": _PAIR,
     "gateway.devices": _PAIR,

@@ -115,7 +115,10 @@ class TrustedProxyConfig:
     """`gateway.auth.trustedProxy`: who a proxy that signs users in says is there."""
 
     user_header: str | None = setting(
-        kinds.header, "Header with the name of the user.", default=None, reload="hot"
+        kinds.header,
+        "Header with the name of the user; the proxy must replace it.",
+        default=None,
+        reload="hot",
     )
     required_headers: tuple[str, ...] = setting(
         kinds.many(kinds.header, what="header names"),
@@ -170,11 +173,23 @@ class TlsConfig:
 
     enabled: bool = setting(kinds.boolean, "Serve https and wss.", default=False)
     auto_generate: bool = setting(
-        kinds.boolean, "Make a self-signed certificate when none is there.", default=True
+        kinds.boolean,
+        "Make a self-signed certificate when none is named.",
+        default=True,
+        reload="hot",
     )
-    cert_path: str | None = setting(kinds.text, "Certificate chain, PEM.", default=None)
-    key_path: str | None = setting(kinds.text, "Private key, PEM.", default=None)
-    ca_path: str | None = setting(kinds.text, "Authorities to check clients by.", default=None)
+    cert_path: str | None = setting(
+        kinds.text, "Certificate chain, PEM.", default=None, reload="hot"
+    )
+    key_path: str | None = setting(
+        kinds.text, "Its private key, PEM, without a passphrase.", default=None, reload="hot"
+    )
+    ca_path: str | None = setting(
+        kinds.text,
+        "Authorities, PEM; clients of other machines must show a certificate of theirs.",
+        default=None,
+        reload="hot",
+    )
 
 
 @frozen(kw_only=True)
@@ -220,7 +235,8 @@ class AutoApproveRule:
     name: str = setting(kinds.text, "Name of the rule in the audit trail.", reload="hot")
     source: IPNetwork | Literal["published-port"] = setting(
         kinds.network_or_published_port,
-        "Network of the client, or published-port.",
+        "Network that the client connects from itself, or published-port: browsers of the "
+        "container's host, behind a port published on loopback.",
         reload="hot",
         key="from",
     )
@@ -229,7 +245,8 @@ class AutoApproveRule:
     )
     scopes: tuple[str, ...] = setting(
         kinds.many(kinds.scope, what="scopes"),
-        "Scopes it may grant; none unless named.",
+        "Scopes it may grant; none unless named. published-port grants more than read, write, "
+        "approvals and pairing only if operator.admin is named.",
         default=(),
         reload="hot",
     )
@@ -255,7 +272,9 @@ class PairingConfig:
         reload="hot",
     )
     auto_approve: tuple[AutoApproveRule, ...] = records_of(
-        AutoApproveRule, "Rules that pair other devices.", reload="hot"
+        AutoApproveRule,
+        "Rules that pair other devices with the shared secret, without asking.",
+        reload="hot",
     )
 
 

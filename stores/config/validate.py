@@ -12,7 +12,17 @@ from attrs import define, field, frozen
 from stores.config import foreign
 from stores.config.keypath import KeyPath, dotted
 from stores.config.kinds import MismatchError, UseDefaultError, closest
-from stores.config.model import AuthConfig, Bind, Config, GatewayConfig, keys_of
+from stores.config.model import (
+    AuthConfig,
+    AuthMode,
+    AutoApproveRule,
+    Bind,
+    Config,
+    GatewayConfig,
+    keys_of,
+)
+from stores.config.proxies import proxy_warnings
+from stores.records import Role
 
 
 @frozen
@@ -218,6 +228,7 @@ def all_keys(record: type = Config, prefix: str = "") -> list[str]:
 def _check_together(gateway: GatewayConfig, findings: Findings) -> None:
     """Note what no single key shows."""
     _check_secrets(gateway.auth, findings)
+    findings.warnings += proxy_warnings(gateway.trusted_proxies)
     if gateway.bind is Bind.AUTO:
         findings.warnings.append(
             "gateway.bind: auto means loopback here; use `lan` to be reachable"
@@ -234,13 +245,58 @@ def _check_together(gateway: GatewayConfig, findings: Findings) -> None:
             "certPath and keyPath belong together, and one of them is missing",
             "set both, or neither",
         )
-    names = [rule.name for rule in gateway.pairing.auto_approve]
+    _check_rules(gateway.pairing.auto_approve, findings)
+    if gateway.pairing.auto_approve and gateway.auth.mode in (
+        AuthMode.NONE,
+        AuthMode.TRUSTED_PROXY,
+    ):
+        findings.warnings.append(
+            "gateway.pairing.autoApprove lets nobody in: its rules ask for the shared secret, and "
+            f"gateway.auth.mode is {gateway.auth.mode}"
+        )
+    _check_proxy_auth(gateway, findings)
+
+
+def _check_rules(rules: tuple[AutoApproveRule, ...], findings: Findings) -> None:
+    names = [rule.name for rule in rules]
     for name in sorted({name for name in names if names.count(name) > 1}):
         findings.refuse(
             ("gateway", "pairing", "autoApprove"),
             f"two rules have the name {name!r}",
             "give each rule its own, as the audit trail names them",
         )
+    for rule in rules:
+        said = f"gateway.pairing.autoApprove: the rule {rule.name!r}"
+        if not isinstance(rule.source, str) and rule.source.is_loopback:
+            findings.warnings.append(
+                f"{said} names this machine and lets nobody in; clients of this machine are "
+                "`gateway.pairing.autoApproveLocal`"
+            )
+        if Role.OPERATOR in rule.roles and not rule.scopes:
+            findings.warnings.append(
+                f"{said} grants no scopes, so it lets no operator in who asks for any; add `scopes`"
+            )
+
+
+def _check_proxy_auth(gateway: GatewayConfig, findings: Findings) -> None:
+    """Warn of what mode trusted-proxy can let nobody in with, or does not look at."""
+    auth, proxies = gateway.auth, gateway.trusted_proxies
+    if auth.mode is not AuthMode.TRUSTED_PROXY:
+        return
+    here = proxies and all(network.is_loopback for network in proxies)
+    if here and not auth.trusted_proxy.allow_loopback:
+        findings.warnings.append(
+            "gateway.auth.mode is trusted-proxy and gateway.trustedProxies names this machine "
+            "alone, so nobody is let in; if the proxy runs here, `openclaw config set "
+            "gateway.auth.trustedProxy.allowLoopback true` believes it, and every local process"
+        )
+    unused = {"token": auth.token, "tokenFile": auth.token_file}
+    unused |= {"password": auth.password, "passwordFile": auth.password_file}
+    for key, value in unused.items():
+        if value:
+            findings.warnings.append(
+                f"gateway.auth.{key} is not used: gateway.auth.mode is trusted-proxy"
+            )
 
 
 def _check_secrets(auth: AuthConfig, findings: Findings) -> None:

@@ -40,7 +40,7 @@ const end = (code) => {
 setTimeout(() => {
   say({ timeout: true });
   process.exit(3);
-}, 20000).unref();
+}, Number(process.env.PATIENCE_MS ?? 20000)).unref();
 
 const client = new GatewayClient({
   deviceIdentity: identity,

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.scenarios.clients import knock, new_key
+from tests.scenarios.clients import stranger as stranger_words
 from tests.scenarios.programs import FORWARDS, Gateway, running_gateway, running_nginx
 
 SCRIPT = Path(__file__).with_name("npm_client.mjs")
@@ -162,3 +164,71 @@ def test_the_python_sdk_lists_and_approves_with_the_identity_of_this_machine(
     said = json.loads(done.stdout)
     assert said["healthy"] is True
     assert [item["requestId"] for item in said["approved"]] == [request_id]
+
+
+SDK_LIFE = """
+import asyncio, json, sys
+from openclaw_sdk.devices.manager import DeviceManager
+from openclaw_sdk.gateway.protocol import ProtocolGateway
+
+async def attempt(call):
+    try:
+        return await call
+    except Exception as error:
+        return {"error": str(error)}
+
+async def talk():
+    gateway = ProtocolGateway(sys.argv[1], token=None)
+    await gateway.connect()
+    devices, phone, tablet = DeviceManager(gateway), *sys.argv[2:]
+    said = {"rotated": await devices.rotate_token(phone, "operator")}
+    said["revoked"] = await devices.revoke_token(phone, "operator")
+    said["removed"] = await devices.remove_device(phone)
+    said["again"] = await attempt(devices.remove_device(phone))
+    (waiting,) = (await devices.list_paired())["pending"]
+    said["rejected"] = await devices.reject_pairing(waiting["requestId"])
+    said["tablet"] = waiting["deviceId"] == tablet
+    said["left"] = await devices.list_paired()
+    await gateway.close()
+    print(json.dumps(said))
+
+asyncio.run(talk())
+"""
+
+
+@pytest.mark.real("openclaw-sdk")
+def test_the_python_sdk_rotates_revokes_removes_and_rejects(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with running_gateway(home / ".openclaw") as gateway:
+        assert gateway.openclaw("health").code == 0  # leaves identity and device token there
+        phone, tablet = new_key(), new_key()
+        ids = [phone.device_id, tablet.device_id]
+        words = stranger_words(gateway.token, key=phone)
+        assert (
+            gateway.openclaw("devices", "approve", knock(gateway.port, **words).request_id).code
+            == 0
+        )
+        assert knock(gateway.port, **words).admitted
+        knock(gateway.port, **stranger_words(gateway.token, key=tablet))
+
+        done = subprocess.run(
+            [sys.executable, "-c", SDK_LIFE, f"ws://127.0.0.1:{gateway.port}/gateway", *ids],
+            env=os.environ | {"HOME": str(home)},
+            capture_output=True,
+            text=True,
+            timeout=40,
+            check=False,
+        )
+        after = knock(gateway.port, **words)
+
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert said["rotated"]["tokenDelivery"] == "withheld-cross-device"
+    assert "token" not in said["rotated"]
+    assert said["revoked"]["deviceId"] == said["removed"]["deviceId"] == phone.device_id
+    assert "unknown deviceId" in said["again"]["error"]
+    assert said["rejected"]["deviceId"] == tablet.device_id
+    assert said["tablet"] is True
+    assert said["left"]["pending"] == []
+    assert phone.device_id not in [item["deviceId"] for item in said["left"]["paired"]]
+    assert after.details["reason"] == "not-paired"  # forgotten: it asks anew

@@ -1,10 +1,14 @@
-"""A gateway in a container behind a published port: the host is told that it is not local."""
+"""A gateway in a container behind a published port: the host is told that it is not local.
+
+With the rule published-port a browser of the host comes in by the token alone, and nobody else.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +26,7 @@ from tests.scenarios.programs import (
     running_gateway,
     wait_for_port,
 )
+from tests.wire import ADMIN_SCOPES
 
 pytestmark = [pytest.mark.slow, pytest.mark.real("namespaces")]
 FORWARDER = Path(__file__).with_name("forwarder.py")
@@ -47,6 +52,10 @@ class Published:
         directory = self.gateway.state_dir
         return openclaw(directory, *words, inside=self.box.words, port=self.gateway.port)
 
+    def logged(self, text: str) -> list[str]:
+        """Return the lines of the gateway's log that hold a text."""
+        return [line["message"] for line in self.gateway.logged() if text in line["message"]]
+
     def browse(self, **wanted: Any) -> Knock:
         """Connect through the published port as the page of a browser on the host does."""
         here = f"127.0.0.1:{self.gateway.port}"
@@ -63,20 +72,34 @@ def config(folder: Path, **gateway: object) -> Path:
     return folder
 
 
-@pytest.fixture(params=[(), ("172.18.0.0/16",)], ids=["no-proxies", "bridge-trusted"])
-def published(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Published]:
+@contextmanager
+def publishing(folder: Path, proxies: tuple[str, ...], *words: str) -> Iterator[Published]:
     """Run a gateway in a container; trusting the bridge must make no difference."""
-    state_dir = config(tmp_path / "box" / ".openclaw", trustedProxies=list(request.param))
-    config(tmp_path / "host" / ".openclaw")
+    state_dir = config(folder / "box" / ".openclaw", trustedProxies=list(proxies))
+    config(folder / "host" / ".openclaw")
     with (
         container_network() as (host, box),
-        running_gateway(state_dir, "--bind", "lan", inside=box.words) as gateway,
+        running_gateway(state_dir, "--bind", "lan", *words, inside=box.words) as gateway,
     ):
         forwarder = (sys.executable, str(FORWARDER), str(gateway.port))
         target = f"{BOX_ADDRESS}:{gateway.port}"
         with running(*forwarder, target, port=gateway.port, inside=host.words) as process:
             host.call(partial(wait_for_port, gateway.port, process))
-            yield Published(gateway, host, box, tmp_path / "host")
+            yield Published(gateway, host, box, folder / "host")
+
+
+@pytest.fixture(params=[(), ("172.18.0.0/16",)], ids=["no-proxies", "bridge-trusted"])
+def published(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Published]:
+    """Run the gateway without a rule."""
+    with publishing(tmp_path, request.param) as one:
+        yield one
+
+
+@pytest.fixture(params=[(), ("172.18.0.0/16",)], ids=["no-proxies", "bridge-trusted"])
+def open_to_browsers(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Published]:
+    """Run the gateway as a compose file that publishes on loopback does."""
+    with publishing(tmp_path, request.param, "--auto-approve", "published-port") as one:
+        yield one
 
 
 @pytest.mark.parametrize(
@@ -95,7 +118,9 @@ def test_the_host_is_told_that_it_is_not_local_and_gets_in_once_approved(
     assert refused.json["error"]["details"]["requestId"] == request_id
     assert f"client {HOST_ADDRESS}" in refused.err
     assert "not local (not-loopback)" in refused.err
-    assert f"devices approve {request_id}" in refused.err
+    assert f"the gateway sees it as {HOST_ADDRESS}" in refused.err
+    assert "inside its container" in refused.err
+    assert f"openclaw devices approve {request_id}" in refused.err
     assert waiting.code == 0, waiting
     assert waiting.json["source"] == "gateway"
     assert waiting.json["pending"][0]["remoteIp"] == HOST_ADDRESS
@@ -114,6 +139,10 @@ def test_a_browser_on_the_host_waits_for_approval(published: Published) -> None:
     assert refused.details["saw"]["client"] == HOST_ADDRESS
     assert refused.details["saw"]["locality"] == {"local": False, "why": "not-loopback"}
     assert refused.details["recommendedNextStep"] == "wait_then_retry"
+    assert "--auto-approve published-port" in refused.details["remedy"]["sentence"]
+    (line,) = published.logged("closed before connect")
+    assert "--auto-approve published-port" in line
+    assert f"devices approve {refused.request_id}" in line
     assert approved.code == 0, approved
     assert admitted.admitted
 
@@ -140,3 +169,91 @@ def test_inside_the_container_every_command_works_although_it_binds_everywhere(
 
         assert done.code == 0, done
         assert "local state" not in done.err
+
+
+def test_with_the_rule_a_browser_on_the_host_comes_in_by_the_token_alone(
+    open_to_browsers: Published,
+) -> None:
+    key = new_key()
+
+    first = open_to_browsers.browse(key=key)
+    again = open_to_browsers.browse(key=key, token=None, device_token=first.auth["deviceToken"])
+
+    granted = {f"operator.{name}" for name in ("read", "write", "approvals", "pairing")}
+    assert set(first.auth["scopes"]) == granted
+    assert first.auth["pendingUpgrade"]["scopes"] == list(ADMIN_SCOPES)
+    assert again.admitted
+    (line,) = open_to_browsers.gateway.audit("device.approved")
+    assert line["by"] == {"kind": "rule", "rule": "published-port"}
+    assert set(line["scopes"]) == granted
+    assert line["from"] == {"peer": HOST_ADDRESS, "client": HOST_ADDRESS}
+    note = open_to_browsers.gateway.kept("notes.json")[key.device_id]
+    assert note["approvedVia"] == note["approvedBy"] == "published-port"
+    assert open_to_browsers.logged(f"auto-approved device={key.device_id}")[0].count(
+        "rule=published-port"
+    )
+
+
+def test_with_the_rule_every_command_of_the_host_still_waits(open_to_browsers: Published) -> None:
+    refused = open_to_browsers.on_host("devices", "list", "--json")
+
+    assert refused.code == 1
+    assert refused.json["error"]["details"]["code"] == "PAIRING_REQUIRED"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "code"),
+    [
+        pytest.param({"token": "not-the-token"}, "AUTH_TOKEN_MISMATCH", id="wrong-token"),
+        pytest.param({"token": None}, "AUTH_TOKEN_MISSING", id="no-token"),
+        pytest.param(
+            {"origin": "http://192.168.1.5:8080"}, "CONTROL_UI_ORIGIN_NOT_ALLOWED", id="origin"
+        ),
+        pytest.param(
+            {"origin": "http://evil.example", "host": "evil.example"},
+            "CONTROL_UI_ORIGIN_NOT_ALLOWED",
+            id="rebinding",
+        ),
+    ],
+)
+def test_with_the_rule_a_stranger_leaves_no_record(
+    open_to_browsers: Published, wanted: dict[str, Any], code: str
+) -> None:
+    refused = open_to_browsers.browse(**wanted)
+
+    assert refused.details["code"] == code
+    assert open_to_browsers.gateway.kept("pending.json") == {}
+    assert open_to_browsers.gateway.kept("paired.json") == {}
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        pytest.param(
+            {"origin": "http://192.168.1.5:8080", "host": "192.168.1.5:8080"}, id="another-address"
+        ),
+        pytest.param({"headers": (("X-Forwarded-For", "203.0.113.9"),)}, id="forwarded"),
+        pytest.param({"role": "node", "client_id": "node-host", "mode": "node"}, id="node"),
+    ],
+)
+def test_with_the_rule_whoever_is_no_such_browser_waits(
+    open_to_browsers: Published, wanted: dict[str, Any]
+) -> None:
+    refused = open_to_browsers.browse(**wanted)
+
+    assert refused.request_id in open_to_browsers.gateway.kept("pending.json")
+    assert "--auto-approve" not in refused.details["remedy"]["sentence"]
+
+
+def test_the_rule_lets_nobody_in_who_comes_from_beside_the_host(tmp_path: Path) -> None:
+    with publishing(tmp_path, (), "--auto-approve", "published-port") as one:
+        beside = "172.18.0.77"
+        one.host.run("ip", "address", "add", f"{beside}/16", "dev", "bridge0")
+        here = f"127.0.0.1:{one.gateway.port}"
+        words: dict[str, Any] = {"token": TOKEN, "key": new_key(), "address": BOX_ADDRESS}
+        page = {"host": here, "origin": f"http://{here}", "source": beside}
+
+        refused = one.host.call(partial(knock, one.gateway.port, **words, **page))
+
+        assert refused.details["saw"]["client"] == beside
+        assert refused.request_id in one.gateway.kept("pending.json")

@@ -1,0 +1,56 @@
+"""`openclaw gateway auth-token`: where the gateway's secret is, and on a terminal what it is."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+
+import click
+
+from cli.output import json_text, note, say
+from cli.place import place
+from stores.errors import UsageError, UserFacingError
+
+#: Enough of a digest to see that two secrets differ, too little to find one by.
+FINGERPRINT_CHARACTERS = 8
+
+
+@click.command("auth-token")
+@click.option("--show", is_flag=True, help="Print the secret itself, on a terminal only.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON; never the secret.")
+def auth_token(*, show: bool, as_json: bool) -> None:
+    """Tell where the token or password of this machine's gateway comes from, or show it."""
+    from stores.config.load import load_config  # late, both: the help needs neither
+    from stores.credentials import resolve_gateway_auth
+
+    if show and as_json:
+        raise UsageError("--show and --json exclude each other", remedy="leave one of them out")
+    here = place()
+    auth = resolve_gateway_auth(load_config(here.paths, here.env), here.env)
+    secret = auth.secret
+    if secret is None:
+        raise UserFacingError(
+            f"the gateway of {here.paths.state_dir} has no token or password (auth mode {auth.mode},"
+            f" {auth.mode_source})",
+            remedy="a token is made by the first `openclaw gateway run`"
+            if auth.mode == "token"
+            else "let it ask for a token with `openclaw config set gateway.auth.mode token`",
+        )
+    if not show:
+        _tell(secret.kind, secret.source, secret.value, as_json=as_json)
+    elif not sys.stdout.isatty():
+        raise UserFacingError(
+            f"the {secret.kind} is shown on a terminal only: here it would end up in a file or a log",
+            remedy=f"run `openclaw gateway auth-token --show` by hand; it comes from {secret.source}",
+        )
+    else:
+        say(secret.value)
+
+
+def _tell(kind: str, source: str, value: str, *, as_json: bool) -> None:
+    digest = hashlib.sha256(value.encode()).hexdigest()[:FINGERPRINT_CHARACTERS]
+    if as_json:
+        say(json_text({"kind": str(kind), "source": source, "fingerprint": digest}))
+        return
+    say(f"The {kind} comes from {source} (sha256 {digest}…).")
+    note("Show it on this terminal with `openclaw gateway auth-token --show`.")

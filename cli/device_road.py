@@ -1,0 +1,266 @@
+"""The two roads to the devices: the gateway while it answers, else the files it works on.
+
+Rule: `list`, `show`, `approve` and `reject` go on to the files of this machine by themselves, and
+say so. What takes something away never does: it fails, and names `--offline`. A clear answer of
+the gateway is never second-guessed.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from attrs import define
+
+from cli.failures import CallError, GatewayRefusedError, GatewayUnreachableError
+from cli.output import note, printable
+from cli.place import TIMEOUT_MS, URL_VARIABLE, Place, TargetOptions, place
+from stores.errors import ConfigError, StoreError, UnknownRequestError, UsageError, UserFacingError
+
+if TYPE_CHECKING:
+    from cli.offline import Files
+    from cli.road import Road
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+#: What the WebSocket may take where the files can answer too, so that both fit in 2 s.
+SHORT_TIMEOUT_MS = 1_200
+#: What the look may take that goes before a change: a gateway that is stuck is told soon.
+LOOK_TIMEOUT_MS = 3_000
+LIST = "device.pair.list"
+
+offline_option = click.option(
+    "--offline", is_flag=True, help="Work on the files at once, without asking the gateway."
+)
+
+
+class _FallBack(Exception):  # noqa: N818  # no error yet: the files may still answer
+    """The gateway cannot help, and the files of this machine may stand in."""
+
+    def __init__(self, error: UserFacingError, *, asked: bool = False) -> None:
+        super().__init__(error.problem)
+        self.error = error
+        self.asked = asked
+        cause = error.cause if isinstance(error, CallError) else error
+        self.answered = isinstance(cause, GatewayRefusedError)
+
+
+@define(eq=False)
+class DeviceRoad:
+    """The way to the devices that a command's words ask for; one that led on is stayed on.
+
+    Args:
+        falls_back: Whether the files may stand in for a gateway that does not help.
+        road: The gateway that answered last.
+    """
+
+    options: TargetOptions
+    offline: bool = False
+    falls_back: bool = True
+    road: Road | None = None
+    _files: Files | None = None
+
+    def list(self) -> dict[str, Any]:
+        """Return the list of devices, with ``source`` and ``store``."""
+        return self.ask(LIST, {}, lambda files: files.list())
+
+    def ask(
+        self,
+        method: str,
+        params: Mapping[str, Any],
+        in_files: Callable[[Files], dict[str, Any]],
+    ) -> dict[str, Any]:
+        """Return the answer of the gateway, or of the files, with ``source`` and ``store``."""
+        if self.offline and self.options.url is not None:
+            raise UsageError(
+                "--offline works on the files of this machine, --url names another gateway",
+                remedy="leave one of them out",
+            )
+        if self.offline or self._files is not None:
+            return _told(self.open_files(), in_files)
+        from cli.offline import owner_of  # late, as the next one: it opens no store
+
+        owner_of(place())  # root becomes that user before it looks at a file of theirs
+        try:
+            return self._from_gateway(method, params)
+        except _FallBack as fall_back:
+            if not self.falls_back:
+                raise self._with_offline(fall_back) from fall_back.error
+            try:
+                return _told(self.open_files(because=fall_back), in_files)
+            except UnknownRequestError as error:
+                if fall_back.asked:
+                    raise _perhaps_done(error) from error
+                raise
+            except StoreError as error:
+                if _is_better(error, fall_back):
+                    note(printable(fall_back.error.problem))
+                    raise
+                note(f"note: {printable(error.problem)}")
+                if error.remedy is not None:
+                    note(printable(f"      {error.remedy}"))
+                raise fall_back.error from None
+
+    def _from_gateway(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+        from cli.road import ask, find_road  # late: offline commands need neither
+
+        here = place()
+        elsewhere = _named_elsewhere(self.options, here)
+        try:
+            road = find_road(self.options)
+        except ConfigError as error:
+            if elsewhere:
+                raise
+            raise _FallBack(error) from error
+        local = road.target.is_local_default and not elsewhere
+        usual_ms = TIMEOUT_MS
+        if local and self.falls_back:
+            usual_ms = SHORT_TIMEOUT_MS
+        elif local and method == LIST:
+            usual_ms = LOOK_TIMEOUT_MS
+        wait_ms = self.options.timeout_ms or usual_ms
+        try:
+            answer = ask(road, method, params, timeout_s=wait_ms / 1000)
+        except CallError as error:
+            cause = error.cause
+            clear = isinstance(cause, GatewayRefusedError) and not cause.refuses_us
+            if clear or not local:
+                raise
+            asked = isinstance(cause, GatewayUnreachableError) and cause.asked
+            raise _FallBack(error, asked=asked) from error
+        self.road = road
+        payload = answer.payload if isinstance(answer.payload, dict) else {}
+        return {**payload, "source": "gateway"} | _store_of(answer.hello, local=local)
+
+    def open_files(self, *, because: _FallBack | None = None) -> Files:
+        """Open the files of this machine, once, and say which and why.
+
+        Raises:
+            StoreError: they are not to be trusted, or not those of the gateway that runs.
+        """
+        if self._files is not None:
+            return self._files
+        from cli.offline import (  # late: while the gateway answers, nobody opens the store
+            open_files,
+            refuse_wrong_store,
+        )
+
+        files = open_files(place())
+        if because is None:
+            note(printable(f"Using the local state in {files.in_words}"))
+            refuse_wrong_store(files, typed())
+        else:
+            refuse_wrong_store(files, typed())
+            if because.answered and not files.served:
+                # The gateway of a container behind a published port, or of another profile: what
+                # is in these files says nothing about the device it was asked about.
+                raise _NotItsFilesError(
+                    f"no gateway runs on the local state in {files.directory}, so the one that "
+                    "answered works on others"
+                )
+            why = because.error.problem.partition("; looked for ")[0]
+            note(printable(f"{why}; using the local state in {files.in_words}"))
+        self._files = files
+        return files
+
+    def _with_offline(self, fall_back: _FallBack) -> UserFacingError:
+        """Return why the gateway did not help, with the command that does without it."""
+        from cli.offline import WrongStoreError, open_files, refuse_wrong_store  # late: see above
+
+        error = fall_back.error
+        cause = error.cause if isinstance(error, CallError) else error
+        files = open_files(place())
+        try:
+            refuse_wrong_store(files, typed())
+        except WrongStoreError as wrong:
+            if _is_better(wrong, fall_back):
+                note(printable(error.problem))
+                return wrong
+            return error
+        if fall_back.answered and not files.served:
+            return error
+        command = f"`{typed()} --offline`"
+        if isinstance(cause, GatewayRefusedError) and "remedy" in cause.details:
+            note(f"Nothing was changed. To change the files of this machine instead: {command}")
+            return error
+        way = f"to change the files of this machine instead, {command}"
+        error.remedy = cause.remedy = way if cause.remedy is None else f"{cause.remedy}; {way}"
+        return error
+
+
+class _NotItsFilesError(StoreError):
+    """The gateway that answered works on other files."""
+
+
+def _is_better(error: StoreError, fall_back: _FallBack) -> bool:
+    """Tell whether what is wrong with the files explains why the gateway did not help."""
+    from cli.offline import WrongStoreError  # late: see above
+
+    if not isinstance(fall_back.error, CallError):
+        return True  # no gateway was asked: the configuration is as little ours to read
+    return isinstance(error, WrongStoreError) and fall_back.error.kind != "transport"
+
+
+def _named_elsewhere(options: TargetOptions, here: Place) -> bool:
+    return options.url is not None or bool(here.env.get(URL_VARIABLE, "").strip())
+
+
+def _told(files: Files, in_files: Callable[[Files], dict[str, Any]]) -> dict[str, Any]:
+    try:
+        answer = in_files(files)
+    except UserFacingError as error:
+        error.problem = files.as_known(error.problem)
+        remedy = files.give_back() if isinstance(error, StoreError) else None
+        remedy = error.remedy if remedy is None else remedy
+        error.remedy = None if remedy is None else files.as_known(remedy)
+        raise
+    return answer | {"source": "files", "store": str(files.directory)}
+
+
+def _store_of(hello: Mapping[str, Any], *, local: bool) -> dict[str, str]:
+    """Return the store a gateway works on, as far as it says so."""
+    snapshot = hello.get("snapshot")
+    state_dir = snapshot.get("stateDir") if isinstance(snapshot, dict) else None
+    if isinstance(state_dir, str):
+        return {"store": f"{state_dir}/devices"}
+    return {"store": str(place().paths.devices_dir)} if local else {}
+
+
+def typed() -> str:
+    """Return the running command as it can be typed again: its arguments, and no secret."""
+    context = click.get_current_context()
+    words = [context.command_path]
+    for parameter in context.command.params:
+        value = context.params.get(parameter.name or "")
+        if not isinstance(value, str) or parameter.name in _NOT_AGAIN:
+            continue
+        if isinstance(parameter, click.Option):
+            words.append(parameter.opts[0])
+        words.append(shlex.quote(value))
+    words += ["--yes"] if context.params.get("yes") is True else []
+    return printable(" ".join(words))
+
+
+_NOT_AGAIN = frozenset({"url", "token", "password", "token_file", "password_file", "timeout_ms"})
+
+
+def _perhaps_done(error: UnknownRequestError) -> UnknownRequestError:
+    """Explain a request that is gone after the gateway was asked and did not answer in time."""
+    return UnknownRequestError(
+        f"{error.problem}; the gateway had been asked and may have decided it before",
+        remedy="see what became of it with `openclaw devices list`",
+        wire_message=error.wire_message,
+    )
+
+
+def without_store(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an answer as the commands that decide print it."""
+    return {key: value for key, value in answer.items() if key != "store"}
+
+
+def items_of(answer: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
+    """Return the list of objects under a key, whatever else stands there."""
+    items = answer.get(key)
+    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []

@@ -1,0 +1,92 @@
+"""`openclaw devices approve --wait`: look until a device asks, show it whole, and ask a person."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import click
+
+from cli.device_names import is_device_id
+from cli.device_road import DeviceRoad, items_of
+from cli.device_table import card
+from cli.output import note, printable
+from cli.place import place
+from stores.errors import UsageError
+
+#: Polling, for the request may come from a program that tells nobody.
+LOOK_EVERY_S = 0.5
+
+
+def refuse_words(
+    *, wait: bool, request: str | None, device: str | None, yes: bool, latest: bool
+) -> None:
+    """Refuse options of ``approve`` that do not go together.
+
+    Raises:
+        UsageError: which names them.
+    """
+    if wait and (request is not None or latest):
+        raise UsageError(
+            "--wait waits for a request, so it takes neither REQUEST nor --latest",
+            remedy="leave one of them out, or name a device with `--device ID`",
+        )
+    if not wait and (device is not None or yes):
+        word = "--device" if device is not None else "--yes"
+        raise UsageError(f"{word} belongs to --wait", remedy=f"add `--wait`, or leave {word} out")
+    if yes and (device is None or not is_device_id(device)):
+        # The beginning of an id can be ground by a stranger, and "the next one" is anybody.
+        raise UsageError(
+            "--yes lets in only one device that was named before it asked",
+            remedy="give its whole id: `openclaw devices approve --wait --device ID --yes`",
+        )
+
+
+def wait_for_request(road: DeviceRoad, device: str | None, *, yes: bool) -> str | None:
+    """Return the id of the request that was confirmed, None where nobody can be asked."""
+    said_no = set[str]()
+    if not yes and not sys.stdin.isatty():
+        note("note: this is no terminal: the first request is shown, and not approved")
+    whom = "a device" if device is None else f"device {printable(device[:16])}"
+    waiting, look = False, _looks(road)
+    while True:
+        for item in items_of(look(), "pending"):
+            request_id = str(item.get("requestId"))
+            if request_id in said_no or not _is_meant(item, device):
+                continue
+            note(f"Waits for approval:\n{card(item)}")
+            if yes:
+                return request_id
+            if not sys.stdin.isatty():
+                note(f"Let it in: openclaw devices approve {printable(request_id)}")
+                return None
+            if click.confirm("Does the device show this code? Let it in", err=True):
+                return request_id
+            said_no.add(request_id)
+            waiting = False
+        if not waiting:
+            note(f"Waiting until {whom} asks to be let in; Ctrl-C ends it.")
+            waiting = True
+        time.sleep(LOOK_EVERY_S)
+
+
+def _looks(road: DeviceRoad) -> Callable[[], Mapping[str, Any]]:
+    """Return how to look again: in the files where the gateway works on them, which costs nothing."""
+    listed = road.list()
+    if road.road is not None and listed.get("store") == str(place().paths.devices_dir):
+        from cli.offline import open_files  # late: a gateway elsewhere has other files
+
+        files = open_files(place())
+        if files.served and os.access(files.reached / "devices", os.R_OK | os.X_OK):
+            return files.list
+    return road.list
+
+
+def _is_meant(item: Mapping[str, Any], device: str | None) -> bool:
+    if device is None:
+        return True
+    wanted = device.strip().lower()
+    return len(wanted) >= 8 and str(item.get("deviceId", "")).startswith(wanted)

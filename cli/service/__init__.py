@@ -1,0 +1,1 @@
+"""The gateway as a service of systemd: its unit, what may keep it from running, its commands."""

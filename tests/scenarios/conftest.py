@@ -1,0 +1,16 @@
+"""What several scenarios share because it takes a while to make."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.scenarios.systemd_box import Box, booted_box
+
+
+@pytest.fixture(scope="session")
+def box() -> Iterator[Box]:
+    """Return a booted systemd; each test makes its own users in it."""
+    with booted_box() as booted:
+        yield booted
