@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gateway.policy.access import PairingReason, Refusal
 from gateway.policy.features import FEATURES
-from gateway.policy.table import ROWS, AccessRow, Gets
+from gateway.policy.table import NO_SECRET, ROWS, AccessRow, Gets
 
 _INTRODUCTION = """\
 # Who gets in
@@ -51,10 +51,11 @@ def _table() -> Iterator[str]:
 def _conditions_of(row: AccessRow) -> str:
     if not row.when:
         return "anything else"
-    rejected = FEATURES["credential"].values[4:]
     parts = []
     for name, values in row.when.items():
-        said = "not accepted" if values == rejected else " or ".join(f"*{v}*" for v in values)
+        said = (
+            "*no secret accepted*" if values == NO_SECRET else " or ".join(f"*{v}*" for v in values)
+        )
         parts.append(f"{name} {said}")
     return ", ".join(parts)
 

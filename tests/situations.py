@@ -10,12 +10,17 @@ import attrs
 from gateway.policy.access import Facts
 from gateway.policy.credentials import Accepted, AuthReason, Method, Rejected, Verdict
 from gateway.policy.rules import PUBLISHED_PORT_RULE, Rule
-from gateway.protocol.signature import SIGNATURE_INVALID
+from gateway.protocol import signature
 from stores.records import PairedDevice
 from tests.facts import LOCAL, REMOTE, UNCONFIRMED, V2, V3, a_device, facts
 
 ADMIN, READ, WRITE = "operator.admin", "operator.read", "operator.write"
 PAIRING, APPROVALS = "operator.pairing", "operator.approvals"
+
+BROKEN = (
+    *(signature.KEY_INVALID, signature.ID_MISMATCH, signature.EXPIRED),
+    *(signature.NONCE_REQUIRED, signature.NONCE_MISMATCH, signature.SIGNATURE_INVALID),
+)
 
 _MISSING = (AuthReason.TOKEN_MISSING, AuthReason.PASSWORD_MISSING)
 _METHODS = (
@@ -39,7 +44,7 @@ def any_facts(draw: Random) -> Facts:
 
     peer = draw.choice(("127.0.0.1", _PEER, _PEER))
     role = "admin" if rarely(0.03) else draw.choice(("operator", "operator", "node"))
-    proof = SIGNATURE_INVALID if rarely() else draw.choice((V2, V3))
+    proof = draw.choice(BROKEN) if rarely() else draw.choice((V2, V3))
     origin = draw.choice(_PAGES) if rarely(0.3) else None
     found = facts(
         credential=_credential(draw),

@@ -26,6 +26,16 @@ class Feature:
     values: tuple[str, ...]
 
 
+#: `details.reason` of a device whose proof fails.
+BROKEN_KEYS = (
+    "device-public-key",
+    "device-id-mismatch",
+    "device-signature-stale",
+    "device-nonce-missing",
+    "device-nonce-mismatch",
+    "device-signature",
+)
+
 _REASONS = tuple(reason.value for reason in AuthReason)
 
 FEATURES: Mapping[str, Feature] = {
@@ -35,7 +45,10 @@ FEATURES: Mapping[str, Feature] = {
         "whether Origin and Host, where there is an Origin, are ones that may speak to this gateway",
         ("allowed", "foreign"),
     ),
-    "key": Feature("the signature of the device's key", ("none", "verified", "broken")),
+    "key": Feature(
+        "the device's key, and what is wrong with its signature",
+        ("none", "verified", *BROKEN_KEYS),
+    ),
     "throttle": Feature("whether its bucket is locked for wrong secrets", ("open", "locked")),
     "credential": Feature(
         "which credential was accepted, or why none was",
@@ -115,7 +128,7 @@ def held_by(facts: Facts) -> tuple[str, ...]:
 def _key(facts: Facts) -> str:
     if facts.proof is None:
         return "none"
-    return "broken" if isinstance(facts.proof, ProofFailure) else "verified"
+    return facts.proof.reason if isinstance(facts.proof, ProofFailure) else "verified"
 
 
 def _credential(facts: Facts) -> str:

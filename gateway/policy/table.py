@@ -103,6 +103,10 @@ def _credential(
     return AccessRow(name, Refusal.CREDENTIALS, _when(credential=reason), told)
 
 
+def _proof(reason: str, text: str, detail: DetailCode) -> AccessRow:
+    return AccessRow(reason, Refusal.DEVICE_PROOF, _when(key=reason), Told(text, detail))
+
+
 def _pairing(reason: PairingReason, when: When) -> AccessRow:
     told = Told(
         "pairing required: run openclaw devices approve ID (requestId: ID)",
@@ -140,7 +144,24 @@ _EARLY = (
             command="openclaw config set gateway.controlUi.allowedOrigins …",
         ),
     ),
-    AccessRow("device-proof", Refusal.DEVICE_PROOF, _when(key="broken"), Told("device …", None)),
+    _proof(
+        "device-public-key",
+        "device public key invalid",
+        DetailCode.DEVICE_AUTH_PUBLIC_KEY_INVALID,
+    ),
+    _proof(
+        "device-id-mismatch", "device identity mismatch", DetailCode.DEVICE_AUTH_DEVICE_ID_MISMATCH
+    ),
+    _proof(
+        "device-signature-stale",
+        "device signature expired",
+        DetailCode.DEVICE_AUTH_SIGNATURE_EXPIRED,
+    ),
+    _proof("device-nonce-missing", "device nonce required", DetailCode.DEVICE_AUTH_NONCE_REQUIRED),
+    _proof("device-nonce-mismatch", "device nonce mismatch", DetailCode.DEVICE_AUTH_NONCE_MISMATCH),
+    _proof(
+        "device-signature", "device signature invalid", DetailCode.DEVICE_AUTH_SIGNATURE_INVALID
+    ),
     AccessRow(
         "throttled",
         Refusal.THROTTLED,
@@ -154,7 +175,8 @@ _EARLY = (
 )
 
 #: Whom the proxy does not vouch for hears that, whatever else is missing.
-_REJECTED = tuple(reason.value for reason in AuthReason if not reason.startswith("trusted_proxy_"))
+#: Why no secret was accepted: a user of a proxy is another matter.
+NO_SECRET = tuple(reason.value for reason in AuthReason if not reason.startswith("trusted_proxy_"))
 _TOKEN = "unauthorized: gateway token"
 _PASSWORD = "unauthorized: gateway password"
 _OFFLINE = "openclaw devices list --offline"
@@ -165,13 +187,13 @@ _UNPROVEN = (
     AccessRow(
         "control-ui-without-anything",
         Refusal.CONTROL_UI_DEVICE,
-        _when(credential=_REJECTED, key="none", wrong="no", client="Control UI"),
+        _when(credential=NO_SECRET, key="none", wrong="no", client="Control UI"),
         _NO_CONTROL_UI,
     ),
     AccessRow(
         "nothing-sent",
         Refusal.NO_DEVICE,
-        _when(credential=_REJECTED, key="none", wrong="no"),
+        _when(credential=NO_SECRET, key="none", wrong="no"),
         _NO_DEVICE,
     ),
     _credential("token_missing", f"{_TOKEN} missing (…)", DetailCode.AUTH_TOKEN_MISSING, _SHOW),
