@@ -44,6 +44,7 @@ format: $(VENV)/test.stamp ## let ruff rewrite what it can
 
 docs: $(VENV)/test.stamp ## write the reference pages that are made from the code
 	$(BIN)/python -m stores.config.reference docs/reference/config.md
+	$(BIN)/python -m cli.reference docs/reference/cli.md
 	$(BIN)/python -m gateway.access_page docs/reference/access.md
 
 bench: $(VENV)/test.stamp ## measure what the speed claims rest on

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
+from pathlib import Path
 
 import click
 
 from cli.output import json_text, note, say
 from cli.place import place
 from stores.errors import UsageError, UserFacingError
-
-#: Enough of a digest to see that two secrets differ, too little to find one by.
-FINGERPRINT_CHARACTERS = 8
 
 
 @click.command("auth-token")
@@ -28,6 +25,7 @@ def auth_token(*, show: bool, as_json: bool) -> None:
     here = place()
     auth = resolve_gateway_auth(load_config(here.paths, here.env), here.env)
     secret = auth.secret
+    _refuse_another(here.paths.state_dir, secret.value if secret else None)
     if secret is None:
         raise UserFacingError(
             f"the gateway of {here.paths.state_dir} has no token or password (auth mode {auth.mode},"
@@ -47,10 +45,29 @@ def auth_token(*, show: bool, as_json: bool) -> None:
         say(secret.value)
 
 
+def _refuse_another(state_dir: Path, value: str | None) -> None:
+    """Refuse to tell a secret that is not the one the running gateway asks for."""
+    from stores.fingerprint import secret_fingerprint  # late, both: the help needs neither
+    from stores.running import read_running
+
+    running = read_running(state_dir)
+    if running is None or not running.alive or running.secret_fingerprint is None:
+        return
+    if value is not None and secret_fingerprint(value) == running.secret_fingerprint:
+        return
+    raise UserFacingError(
+        f"the gateway that runs on {state_dir} (pid {running.pid}) asks for another secret than this "
+        f"command finds: its own comes from {running.secret_source or 'elsewhere'}",
+        remedy="read it there, or start the gateway without that option or variable",
+    )
+
+
 def _tell(kind: str, source: str, value: str, *, as_json: bool) -> None:
-    digest = hashlib.sha256(value.encode()).hexdigest()[:FINGERPRINT_CHARACTERS]
+    from stores.fingerprint import secret_fingerprint  # late: `--show` needs none
+
+    digest = secret_fingerprint(value)
     if as_json:
         say(json_text({"kind": str(kind), "source": source, "fingerprint": digest}))
         return
-    say(f"The {kind} comes from {source} (sha256 {digest}…).")
+    say(f"The {kind} comes from {source} (fingerprint {digest}).")
     note("Show it on this terminal with `openclaw gateway auth-token --show`.")

@@ -28,6 +28,7 @@ SCOPES = ("operator.admin", "operator.approvals", "operator.pairing")
 ROLE = "operator"
 CLIENT_ID = "cli"
 CLIENT_MODE = "cli"
+PROBE_MODE = "probe"
 MIN_PROTOCOL, MAX_PROTOCOL = 3, 4
 
 
@@ -89,15 +90,52 @@ def call(
     return Answer(payload, hello, int((time.monotonic() - started) * 1000))
 
 
+def knock(
+    target: Target,
+    presented: Presented | None,
+    identity: Identity | None,
+    *,
+    timeout_s: float,
+    marks: dict[str, float],
+    headers: tuple[tuple[str, str], ...] = (),
+) -> Answer | None:
+    """Ask as a probe, which leaves no record, what the gateway says of itself.
+
+    Args:
+        presented: What proves us; without it this ends at the challenge, with no answer.
+        identity: This device if it is one already: a probe makes none.
+        marks: Filled with the time at which each thing began to be awaited, and ``the end``.
+        headers: More headers for the upgrade, which a proxy on the way may want.
+
+    Raises:
+        GatewayUnreachableError, GatewayRefusedError: see `call`; ``marks`` tell how far it got.
+    """
+    from cli.wire import Wire  # late: see `call`
+
+    started = time.monotonic()
+    try:
+        deadline = started + timeout_s
+        with Wire.open(target, deadline=deadline, marks=marks, headers=headers) as wire:
+            errand = _Errand(wire, presented or Presented(), identity, PROBE_MODE)
+            found = errand.challenge()
+            if presented is None:
+                return None
+            hello = errand.connect(found)
+            payload = errand.request("status", {}, hello)
+            return Answer(payload, hello, int((time.monotonic() - started) * 1000))
+    finally:
+        marks["the end"] = time.monotonic()
+
+
 @define
 class _Errand:
     wire: Wire
     presented: Presented
-    identity: Identity
+    identity: Identity | None
     mode: str
 
-    def connect(self) -> Mapping[str, Any]:
-        nonce, at_ms = self._challenge()
+    def connect(self, challenge: tuple[str, int] | None = None) -> Mapping[str, Any]:
+        nonce, at_ms = challenge or self.challenge()
         self.wire.waiting_for = "the answer to connect"
         response = self._exchange("connect", self._connect_params(nonce, at_ms))
         hello = response.get("payload")
@@ -117,7 +155,7 @@ class _Errand:
             response, admitted=True, upgrade=upgrade if isinstance(upgrade, dict) else None
         )
 
-    def _challenge(self) -> tuple[str, int]:
+    def challenge(self) -> tuple[str, int]:
         self.wire.waiting_for = "its challenge"
         frame = self._next_frame()
         while (frame.get("type"), frame.get("event")) != ("event", "connect.challenge"):
@@ -133,19 +171,7 @@ class _Errand:
         return nonce, at_ms if type(at_ms) is int else time.time_ns() // 1_000_000
 
     def _connect_params(self, nonce: str, at_ms: int) -> dict[str, Any]:
-        from gateway.protocol.signature import SignedFields, payload_v3  # late: see `call`
-
         auth = self.presented.to_wire()
-        fields = SignedFields(
-            device_id=self.identity.device_id,
-            client_id=CLIENT_ID,
-            client_mode=self.mode,
-            role=ROLE,
-            scopes=SCOPES,
-            signed_at_ms=at_ms,
-            token=auth.get("token", auth.get("deviceToken", "")),
-        )
-        payload = payload_v3(fields, nonce=nonce, platform=sys.platform, device_family=None)
         return {
             "minProtocol": MIN_PROTOCOL,
             "maxProtocol": MAX_PROTOCOL,
@@ -158,14 +184,35 @@ class _Errand:
             },
             "role": ROLE,
             "scopes": list(SCOPES),
+            **({"auth": auth} if auth else {}),
+            **self._device(nonce, at_ms, auth),
+        }
+
+    def _device(self, nonce: str, at_ms: int, auth: Mapping[str, str]) -> dict[str, Any]:
+        """Return who this device is and the proof; nothing for a caller without one."""
+        if self.identity is None:
+            return {}
+        from gateway.protocol.signature import SignedFields, payload_v3  # late: see `call`
+
+        fields = SignedFields(
+            device_id=self.identity.device_id,
+            client_id=CLIENT_ID,
+            client_mode=self.mode,
+            role=ROLE,
+            scopes=SCOPES,
+            signed_at_ms=at_ms,
+            token=auth.get("token", auth.get("deviceToken", "")),
+        )
+        payload = payload_v3(fields, nonce=nonce, platform=sys.platform, device_family=None)
+        return {
             "device": {
                 "id": self.identity.device_id,
                 "publicKey": self.identity.key.public_key,
                 "signature": self.identity.key.sign(payload.encode()),
                 "signedAt": at_ms,
                 "nonce": nonce,
-            },
-        } | ({"auth": auth} if auth else {})
+            }
+        }
 
     def _exchange(self, method: str, params: Any) -> Mapping[str, Any]:
         from gateway.protocol.frames import request  # late: see `call`

@@ -7,6 +7,8 @@ the gateway is never second-guessed.
 
 from __future__ import annotations
 
+import errno
+import os
 import shlex
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -93,14 +95,20 @@ class DeviceRoad:
             except UnknownRequestError as error:
                 if fall_back.asked:
                     raise _perhaps_done(error) from error
+                if _store_failed(
+                    fall_back
+                ):  # it may have been decided before a file could not follow
+                    note(f"note: {printable(error.problem)}")
+                    raise fall_back.error from None
                 raise
             except StoreError as error:
                 if _is_better(error, fall_back):
                     note(printable(fall_back.error.problem))
                     raise
-                note(f"note: {printable(error.problem)}")
-                if error.remedy is not None:
-                    note(printable(f"      {error.remedy}"))
+                if not _said_by_gateway(error, fall_back):
+                    note(f"note: {printable(error.problem)}")
+                    if error.remedy is not None:
+                        note(printable(f"      {error.remedy}"))
                 raise fall_back.error from None
 
     def _from_gateway(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -203,6 +211,18 @@ def _is_better(error: StoreError, fall_back: _FallBack) -> bool:
     return isinstance(error, WrongStoreError) and fall_back.error.kind != "transport"
 
 
+def _store_failed(fall_back: _FallBack) -> bool:
+    """Tell whether the gateway would have done it, had its files let it."""
+    cause = fall_back.error.cause if isinstance(fall_back.error, CallError) else None
+    return isinstance(cause, GatewayRefusedError) and cause.code == "UNAVAILABLE"
+
+
+def _said_by_gateway(error: StoreError, fall_back: _FallBack) -> bool:
+    """Tell whether the gateway named the same trouble with the same files."""
+    cause = fall_back.error.cause if isinstance(fall_back.error, CallError) else None
+    return isinstance(cause, GatewayRefusedError) and error.problem[1:] in str(cause.details)
+
+
 def _named_elsewhere(options: TargetOptions, here: Place) -> bool:
     return options.url is not None or bool(here.env.get(URL_VARIABLE, "").strip())
 
@@ -212,7 +232,8 @@ def _told(files: Files, in_files: Callable[[Files], dict[str, Any]]) -> dict[str
         answer = in_files(files)
     except UserFacingError as error:
         error.problem = files.as_known(error.problem)
-        remedy = files.give_back() if isinstance(error, StoreError) else None
+        shut = isinstance(error, StoreError) and os.strerror(errno.EACCES) in error.problem
+        remedy = files.give_back() if shut else None
         remedy = error.remedy if remedy is None else remedy
         error.remedy = None if remedy is None else files.as_known(remedy)
         raise

@@ -42,6 +42,7 @@ from stores.errors import UserFacingError
         "revoke": ("cli.device_token:revoke", "End the token of a device for good."),
         "prune": ("cli.device_sweep:prune", "Forget devices that were not seen for long."),
         "clear": ("cli.device_sweep:clear", "Forget every device, or every request."),
+        "invite": ("cli.invite:invite", "Make a link or code that lets a device in unasked."),
         "verify": ("cli.device_verify:verify", "Check the files of the device store."),
     },
 )

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
-from attrs import evolve
 
 from cli.failures import FAILED
 from cli.main import LateGroup
-from cli.output import json_text, note, printable, say
-from cli.place import Place, place
-from stores.errors import ConfigError, StoreError, UsageError, UserFacingError
+from cli.output import columns, json_text, note, printable, say, styled
+from cli.place import place
+from stores.errors import UsageError
 
 if TYPE_CHECKING:
-    from cli.proxy_findings import Finding, PeerReport
-    from stores.config.model import GatewayConfig
-    from stores.peers_seen import PeersSeen, Seen
+    from cli.doctor_look import Report
+    from stores.checks.finding import Finding
+
+_STYLE = {"error": "red", "warning": "bold", "info": "dim"}
 
 
 @click.group(
@@ -26,204 +26,108 @@ if TYPE_CHECKING:
     cls=LateGroup,
     invoke_without_command=True,
     table={
-        "proxy": ("cli.doctor:proxy", "Look at the proxies in front of the gateway."),
+        "proxy": ("cli.doctor_proxy:proxy", "Look at the proxies in front of the gateway."),
     },
 )
-@click.pass_context
-def doctor(context: click.Context) -> None:
-    """Find what is set up wrong, and the command that helps; works with the gateway down."""
-    if context.invoked_subcommand is None:
-        say("Nothing was checked. There is:")
-        for name, (_, text) in doctor.table.items():
-            say(f"  openclaw doctor {name:<8}{text}")
-
-
-@doctor.command("proxy")
+@click.option(
+    "--fix",
+    "--repair",
+    "fix",
+    is_flag=True,
+    help="Do what is safe: close files to others, drop what is spent, heal the device store.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask before --generate-gateway-token.")
+@click.option("--lint", is_flag=True, help="Exit with 1 if there is a warning or an error.")
+@click.option(
+    "--generate-gateway-token", "new_token", is_flag=True, help="Set a new token and nothing else."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--lint", is_flag=True, help="Exit with 1 if there is a warning.")
-@click.option("--since", metavar="SPAN", help="Leave out what was not seen for SPAN, such as 10m.")
+@click.option("--deep", is_flag=True, hidden=True)
+@click.option("--force", is_flag=True, hidden=True)
+@click.option("--non-interactive", is_flag=True, hidden=True)
 @click.pass_context
-def proxy(context: click.Context, *, as_json: bool, lint: bool, since: str | None) -> None:
-    """Tell what each proxy sends, which client that comes to, and what to set."""
-    from cli.explain_peer import machine_names  # late, as the rest: other checks need none of it
-    from cli.proxy_findings import findings_of, reports_of
-    from stores.peers_seen import PeersSeen
+def doctor(  # one word for each option
+    context: click.Context,
+    /,
+    *,
+    fix: bool,
+    yes: bool,
+    lint: bool,
+    new_token: bool,
+    as_json: bool,
+    **_: bool,
+) -> None:
+    """Find what is set up wrong, and the command that helps; works with the gateway down.
 
-    here, now_ms = place(), time.time_ns() // 1_000_000
-    gateway, config_problem = _configuration(here)
-    peers, file_problem = _seen(here, 0 if since is None else now_ms - _span_ms(since))
-    noted = PeersSeen() if peers is None else peers
-    reports: list[PeerReport] = []
-    findings: list[Finding] = []
-    if gateway is not None:
-        reports = reports_of(noted, gateway, machine_names(), now_ms=now_ms)
-        findings = findings_of(noted, reports, gateway)
-    problems = [one for one in (config_problem, file_problem) if one is not None]
+    Nothing is changed without --fix; a gateway may run meanwhile.
+    """
+    if context.invoked_subcommand is not None:
+        if fix or new_token:
+            raise UsageError(
+                f"--fix and --generate-gateway-token do not go with {context.invoked_subcommand}",
+                remedy="use `openclaw doctor --fix`",
+            )
+        return
+    if new_token:
+        from cli.doctor_token import replace_token  # late, as the rest: the help needs none of it
+
+        replace_token(place(), yes=yes, as_json=as_json)
+        return
+    from cli.doctor_look import look
+    from cli.progress import progress
+
+    with progress("looking at the gateway's files, service and port"):
+        report = look(place(), fix=fix)
     if as_json:
-        said = _as_json(here, gateway, reports, findings, problems)
-        say(json_text(said | {"noted": peers is not None}))
+        say(json_text(report.as_json()))
     else:
-        for line in _lines(here, gateway, peers, reports, findings):
-            say(printable(line))
-    for problem in problems:
-        note(printable(problem.problem))
-        note(printable(f"  {problem.remedy}"))
-    if lint and (problems or any(one.severity == "warning" for one in findings)):
+        _print(report)
+    if lint and any(one.severity.matters for one in report.findings):
         context.exit(FAILED)
 
 
-def _configuration(here: Place) -> tuple[GatewayConfig | None, UserFacingError | None]:
-    from stores.config.load import load_config  # late: see `proxy`
-
-    try:
-        return load_config(here.paths, here.env).config.gateway, None
-    except ConfigError as error:
-        return None, error
-
-
-def _seen(here: Place, since_ms: int) -> tuple[PeersSeen | None, UserFacingError | None]:
-    from stores.peers_seen import FILE_NAME, read_peers  # late: see `proxy`
-
-    try:
-        peers = read_peers(here.paths.logs_dir / FILE_NAME)
-    except StoreError as error:
-        return None, error
-    if peers is None:
-        return None, None
-    return evolve(peers, seen=tuple(one for one in peers.seen if one.last_ms >= since_ms)), None
+def _print(report: Report) -> None:
+    say(printable(report.about))
+    for one in report.fixed:
+        say(f"{styled('fixed', 'bold', None)}  {one.id}: {printable(one.title)}")
+    print_findings(report.findings)
+    print_counts(report.findings)
+    if any(one.fixable for one in report.findings):
+        note(f"What is marked as safe to fix is done by `{report.openclaw} doctor --fix`.")
 
 
-def _span_ms(text: str) -> int:
-    from stores.timespan import ms_of  # late: only this option needs it
+def print_counts(findings: Sequence[Finding]) -> None:
+    """Print how many findings of each severity there are."""
+    from stores.checks.finding import counted  # late: see `doctor`
 
-    span_ms = ms_of(text)
-    if span_ms is None:
-        raise UsageError(
-            f"--since: {text!r} is not a span of time", remedy="write it like `--since 10m`"
-        )
-    return span_ms
-
-
-def _as_json(
-    here: Place,
-    gateway: GatewayConfig | None,
-    reports: list[PeerReport],
-    findings: list[Finding],
-    problems: list[UserFacingError],
-) -> dict[str, Any]:
-    from gateway.policy.hops import as_json, rule_text  # late: see `proxy`
-    from stores.peers_seen import FILE_NAME
-
-    return {
-        "ok": not problems and all(one.severity != "warning" for one in findings),
-        "file": str(here.paths.logs_dir / FILE_NAME),
-        "trustedProxies": [rule_text(one) for one in gateway.trusted_proxies] if gateway else None,
-        "peers": [
-            {
-                "peer": str(report.peer),
-                "trustedBy": None if report.trusted_by is None else rule_text(report.trusted_by),
-                "shapes": [
-                    {
-                        "shape": str(seen.shape),
-                        "headers": list(seen.headers),
-                        "count": seen.count,
-                        "firstSeenMs": seen.first_ms,
-                        "lastSeenMs": seen.last_ms,
-                        "newest": as_json(explained),
-                    }
-                    for seen, explained in report.shapes
-                ],
-            }
-            for report in reports
-        ],
-        "findings": [
-            {
-                "id": one.id,
-                "severity": str(one.severity),
-                "peer": one.peer,
-                "seen": one.seen,
-                "remedy": {"sentence": one.sentence, "where": "gateway-host"}
-                | ({"command": one.command} if one.command else {}),
-            }
-            for one in findings
-        ],
-        "problems": [{"problem": one.problem, "remedy": one.remedy} for one in problems],
-    }
+    if not findings:
+        say("Nothing is set up wrong, as far as can be seen from here.")
+        return
+    nouns = {"error": "error", "warning": "warning", "info": "remark"}
+    counts = [
+        counted(sum(str(one.severity) == name for one in findings), noun)
+        for name, noun in nouns.items()
+    ]
+    say()
+    say(f"{', '.join(counts)}.")
 
 
-def _lines(
-    here: Place,
-    gateway: GatewayConfig | None,
-    peers: PeersSeen | None,
-    reports: list[PeerReport],
-    findings: list[Finding],
-) -> Iterator[str]:
-    from gateway.policy.hops import rule_text  # late: see `proxy`
-    from stores.peers_seen import FILE_NAME
+def print_findings(findings: Sequence[Finding]) -> None:
+    """Print findings as blocks: what, what was seen, what to type."""
+    import textwrap  # late: see `doctor`
 
-    if gateway is not None:
-        trusted = ", ".join(map(rule_text, gateway.trusted_proxies)) or "none"
-        yield f"Trusted proxies: {trusted}"
-    if peers is None or not peers.seen:
-        file = here.paths.logs_dir / FILE_NAME
-        yield f"No proxy was seen yet ({file}); send a request through it, then look again."
-    for report in reports:
-        yield ""
-        yield from _peer_lines(report)
+    # of a path that is broken nobody can copy anything
+    width = columns() - 9 if sys.stdout is not None and sys.stdout.isatty() else 1 << 16
     for one in findings:
-        yield ""
-        yield f"{one.severity}: {one.id}"
-        yield f"  Seen:  {one.seen}"
-        yield f"  To do: {one.sentence}"
-        if one.command is not None:
-            yield f"  Run:   {one.command}"
-    if sum("trustedProxies" in (one.command or "") for one in findings) > 1:
-        yield ""
-        yield (
-            "Each command sets the whole list as it should be now: after one of them, run "
-            "openclaw doctor proxy again."
+        say()
+        head = f"{one.severity}: {printable(one.title)} ({one.id})"
+        say(styled(head, _STYLE[str(one.severity)], sys.stdout))
+        lines = textwrap.wrap(
+            printable(one.saw), width, break_long_words=False, break_on_hyphens=False
         )
-    if reports and not findings:
-        yield ""
-        yield "Nothing to set right."
-
-
-def _peer_lines(report: PeerReport) -> Iterator[str]:
-    from cli.explain_peer import walk_lines  # late, both: see `proxy`
-    from gateway.policy.hops import client_words, rule_text
-
-    rule = report.trusted_by
-    known = "not in gateway.trustedProxies" if rule is None else f"trusted by {rule_text(rule)}"
-    yield f"Peer {report.peer} ({known})"
-    for seen, explained in report.shapes:
-        yield f"  {seen.count}x {_shape_words(seen)}, {_when(seen)}"
-        for walk in explained.walks:
-            for line in walk_lines(walk):
-                yield (
-                    f"    {line.strip()}"
-                    if line.rstrip().endswith(":")
-                    else f"      {line.strip()}"
-                )
-        if seen.headers:
-            yield f"    client {explained.address.client} ({client_words(explained)})"
-
-
-def _shape_words(seen: Seen) -> str:
-    host = seen.samples[-1].host if seen.samples else None
-    match str(seen.shape):
-        case "forwarded":
-            return f"sent {', '.join(seen.headers)}"
-        case "lost-upgrade":
-            return "a WebSocket handshake without its Upgrade or Connection header"
-        case _:
-            return f"forwarded nothing, Host {host}"
-
-
-def _when(seen: Seen) -> str:
-    from datetime import UTC, datetime  # late: see `proxy`
-
-    def shown(ms: int) -> str:
-        return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
-
-    first, last = shown(seen.first_ms), shown(seen.last_ms)
-    return last if first == last else f"{first} to {last}"
+        say(f"  Seen:  {lines[0]}")
+        for line in lines[1:]:
+            say(f"         {line}")
+        if one.command is not None:
+            safe = "   (safe, --fix does it)" if one.fixable else ""
+            say(f"  Run:   {printable(one.command)}{safe}")

@@ -53,6 +53,7 @@ def lines_of(error: UserFacingError) -> Iterator[str]:
             yield f"Bind: {about.bind}"
         if _is_about_credentials(cause):
             yield f"Credential: {_safe(about.credential_source or 'none')}"
+        yield from (f"Note: {_safe(text)}" for text in about.not_used)
     yield from _what_to_do(cause)
 
 
@@ -102,6 +103,10 @@ def _seen(seen: Mapping[str, Any]) -> Iterator[str]:
 
 def _what_to_do(error: UserFacingError) -> Iterator[str]:
     """Yield the one command, and where it is typed."""
+    if isinstance(error, GatewayRefusedError) and error.remedy is not None:
+        # what only this machine knows: the gateway's own command would be typed in the wrong place
+        yield _safe(f"{error.remedy[:1].upper()}{error.remedy[1:]}")
+        return
     told = _told_by_gateway(error).get("remedy")
     remedy = told if isinstance(told, dict) else {}
     command, where = remedy.get("command"), str(remedy.get("where"))

@@ -20,7 +20,7 @@ INTERRUPTED = 130
 
 _EXIT_CODES = {"usage": USAGE, "transport": NO_GATEWAY}
 #: Of what stands in backticks only this is something to type: the rest are keys, names, values.
-_COMMAND = re.compile(r"`((?:sudo -u \S+ |[A-Z_]+=\S+ )*openclaw [^`]+)`")
+_COMMAND = re.compile(r"`((?:sudo -u \S+ |[A-Z_]+=(?:'[^'`]*'|\S+) )*openclaw [^`]+)`")
 
 
 class Failure(StrEnum):
@@ -96,13 +96,17 @@ class GatewayRefusedError(UserFacingError):
 
 @frozen(kw_only=True)
 class About:
-    """Which gateway a call was for, as failures tell it; ``bind`` only of this machine's own."""
+    """Which gateway a call was for, as failures tell it; ``bind`` only of this machine's own.
+
+    ``not_used`` has a sentence for each environment variable that is set and does not count.
+    """
 
     url: str
     url_source: str
     config_path: str
     bind: str | None = None
     credential_source: str | None = None
+    not_used: tuple[str, ...] = ()
 
 
 class CallError(UserFacingError):
@@ -146,13 +150,14 @@ def envelope(error: UserFacingError, code: int) -> dict[str, Any]:
             "url": about.url,
             "urlSource": about.url_source,
             "credentialSource": about.credential_source,
-        }
+        } | ({"notUsed": list(about.not_used)} if about.not_used else {})
     return told | {"exitCode": code}
 
 
 def remedy_of(error: UserFacingError) -> dict[str, Any] | None:
-    """Return the remedy as ``{sentence, command?, where}``: the gateway's own words first."""
-    if isinstance(error, GatewayRefusedError):
+    """Return the remedy as ``{sentence, command?, where}``: what only this machine knows, then
+    the gateway's own words."""
+    if isinstance(error, GatewayRefusedError) and error.remedy is None:
         told = error.details.get("remedy")
         if isinstance(told, dict) and isinstance(told.get("sentence"), str):
             return told

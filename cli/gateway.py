@@ -20,7 +20,9 @@ from cli.health import health
 from cli.lockouts import lockouts
 from cli.output import json_text, note, say
 from cli.place import TIMEOUT_MS, TargetOptions, place, target_options
+from cli.probe import probe
 from cli.service.commands import install, start, stop, uninstall
+from cli.status_gateway import status
 from cli.why import why
 from stores.errors import ConfigError, StoreError, UsageError
 
@@ -132,8 +134,10 @@ def _refuse_unsupported(words: dict[str, Any]) -> None:
 
 
 def _run_here(words: dict[str, Any]) -> int:
-    from gateway.options import RunOptions  # late, as the next one: nothing else needs the gateway
+    from gateway.first_process import be_first_process  # late, all: nothing else needs the gateway
+    from gateway.options import RunOptions
 
+    be_first_process()
     here = place()
     options = RunOptions(
         **words | {"dev": words["dev"] or here.dev},
@@ -157,9 +161,11 @@ for _command in (
     health,
     install,
     lockouts,
+    probe,
     reload,
     restart,
     start,
+    status,
     stop,
     uninstall,
     why,

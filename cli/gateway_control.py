@@ -14,6 +14,7 @@ from cli.config_words import Running, running_gateway
 from cli.failures import CallError, GatewayRefusedError, GatewayUnreachableError
 from cli.output import json_text, note, printable, say
 from cli.place import TIMEOUT_MS, TargetOptions, place, target_options
+from cli.progress import progress
 from stores.credentials import CredentialsRequiredError
 from stores.errors import ConfigError, UserFacingError
 
@@ -136,11 +137,16 @@ def restart(*, options: TargetOptions, system: bool) -> None:
     timeout_s = (options.timeout_ms or TIMEOUT_MS) / 1000
     deadline = time.monotonic() + timeout_s
     road = find_road(options, port=_port_in_force(options))
-    answer = ask(road, "gateway.restart.request", {}, timeout_s=timeout_s).payload
+    try:
+        answer = ask(road, "gateway.restart.request", {}, timeout_s=timeout_s).payload
+    except CallError as error:
+        _offer_a_signal(error, road)
+        raise
     told = answer if isinstance(answer, dict) else {}
     again = None
     if road.target.is_local_default:
-        again = _wait_for_the_new_one(road, told, deadline)
+        with progress("waiting for the gateway to come back"):
+            again = _wait_for_the_new_one(road, told, deadline)
     if options.as_json:
         done = {"action": "restart", "result": "restarted"}
         say(json_text(told | {"url": again} | done))
@@ -148,6 +154,18 @@ def restart(*, options: TargetOptions, system: bool) -> None:
         say("Asked the gateway to start anew.")
     else:
         say(f"Restarted: the gateway listens on {again} again (pid {told.get('pid')}).")
+
+
+def _offer_a_signal(error: CallError, road: Road) -> None:
+    """Name the way that needs no secret, to whoever may end the process that refuses."""
+    cause = error.cause
+    running = running_gateway(place().paths) if _signal_may_help(error, road) else None
+    if running is None or not isinstance(cause, GatewayRefusedError) or cause.remedy is not None:
+        return
+    cause.remedy = (
+        f"it runs with the settings it was started with; end it with `kill {running.pid}`, and "
+        "start it again with `openclaw gateway run`"
+    )
 
 
 def _restarted_as_service(options: TargetOptions, *, system: bool) -> bool:

@@ -1,17 +1,27 @@
-"""`openclaw health`: one line, or the whole health object."""
+"""`openclaw health`: one line, or the whole health object; `--probe` for health checks."""
 
 from __future__ import annotations
 
 import click
 
 from cli.output import json_text, printable, say
-from cli.place import TIMEOUT_MS, TargetOptions, target_options
+from cli.place import TIMEOUT_MS, TargetOptions, place, target_options
 
 
 @click.command("health")
+@click.option(
+    "--probe",
+    is_flag=True,
+    help="Only see that this machine's gateway answers GET /healthz: no credentials, exit code 0 or "
+    "1. For health checks of containers and supervisors.",
+)
 @target_options
-def health(*, options: TargetOptions) -> None:
+def health(*, options: TargetOptions, probe: bool) -> None:
     """Tell whether the gateway is well."""
+    if probe:
+        from cli.health_probe import probe as probe_here  # late: only this option needs it
+
+        raise click.exceptions.Exit(probe_here(place(), options))
     from cli.road import ask, find_road  # late: it loads the configuration's reader
 
     road = find_road(options)

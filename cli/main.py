@@ -6,6 +6,7 @@ Rule: a command's module is imported when it is called, so that what needs littl
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PROGRAM = "openclaw"
+_UNKNOWN_COMMAND = re.compile(r"No such command '([^']*)'\.")
 
 
 class LateGroup(click.Group):
@@ -44,6 +46,9 @@ class LateGroup(click.Group):
         from importlib import import_module  # late: `--version` imports nothing
 
         command: click.Command = getattr(import_module(module), attribute)
+        from cli.examples import attach
+
+        attach(command, cmd_name if self.name == PROGRAM else f"{self.name} {cmd_name}")
         return command
 
     def resolve_command(
@@ -86,12 +91,21 @@ def _set_colour(_: click.Context, __: click.Parameter, off: bool) -> None:  # no
     table={
         "gateway": ("cli.gateway:gateway", "Run the gateway, ask it things."),
         "config": ("cli.config:config", "Look at the configuration file and change it."),
+        "dashboard": ("cli.dashboard:dashboard", "Make a link that opens the dashboard once."),
         "devices": ("cli.devices:devices", "List, approve and reject devices."),
+        "configure": ("cli.configure:configure", "Show the commands that set the gateway up."),
+        "completion": ("cli.completion:completion", "Print the script that completes commands."),
         "doctor": ("cli.doctor:doctor", "Find what is set up wrong."),
         "health": ("cli.health:health", "Tell whether the gateway is well."),
+        "logs": ("cli.logs:logs", "Show what the gateway wrote."),
+        "nodes": ("cli.nodes:nodes", "List nodes, approve what they may do, ask them."),
+        "qr": ("cli.qr:qr", "Show the setup code for a phone."),
         "pairing": ("cli.pairing:pairing", "Where to look for devices that wait."),
+        "security": ("cli.security:security", "Look at who may get in."),
+        "status": ("cli.status:status", "Show gateway, devices and service on one screen."),
     },
     context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="\b\nExamples:\n  openclaw gateway run\n  openclaw devices list\n  openclaw doctor",
 )
 @click.option(
     "-V",
@@ -162,13 +176,24 @@ def _usage(error: click.UsageError, *, as_json: bool) -> int:
     from stores.errors import UsageError
 
     path = error.ctx.command_path if error.ctx else PROGRAM
-    problem = error.format_message().rstrip(".")
+    problem = _meant(error, error.format_message()).rstrip(".")
     remedy = f"see `{path} --help`"
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         click.echo(error.format_message(), err=True)
         return USAGE
     print_failure(UsageError(problem, remedy=remedy), USAGE, as_json=as_json)
     return USAGE
+
+
+def _meant(error: click.UsageError, text: str) -> str:
+    """Return the text of a usage error, with the command that was probably meant."""
+    found = _UNKNOWN_COMMAND.fullmatch(text)
+    if found is None or error.ctx is None or not isinstance(error.ctx.command, click.Group):
+        return text
+    import difflib  # late: only a mistake needs it
+
+    close = difflib.get_close_matches(found[1], error.ctx.command.list_commands(error.ctx), n=1)
+    return f"{text} Did you mean '{close[0]}'?" if close else text
 
 
 def _failed(error: UserFacingError, *, as_json: bool) -> int:

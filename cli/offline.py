@@ -27,6 +27,7 @@ from stores.transition import Caller
 
 if TYPE_CHECKING:
     from stores.config.model import Config
+    from stores.decisions import Transition
     from stores.serving import Serving
 
 TTL_KEY = "requestTtlMs"
@@ -107,9 +108,15 @@ class Files:
         """Return the list of devices as `stores.listing` builds it.
 
         Raises:
-            StoreError: a file exists and cannot be read.
+            StoreError: a file exists and cannot be read, and no copy says what it holds.
         """
-        book = self._book()
+        try:
+            book = self._book()
+        except StoreError:
+            if not self.store.known:
+                raise
+            self._warn()  # to look, what is known is enough
+            book = self.store.book
         now_ms = wall_ms()
         return dict(listing(book, now_ms=now_ms, ttl_ms=self.store.limits.ttl_ms))
 
@@ -121,7 +128,7 @@ class Files:
             StoreError: the files cannot be read, locked or written.
         """
         self._changing()
-        item, device = self.store.approve(reference, caller=self._caller, now_ms=wall_ms())
+        item, device = self.store.approve(reference, caller=self.caller, now_ms=wall_ms())
         kept = self.store.book.notes.get(device.device_id)
         shown = paired_item(device, kept, False)
         return {"requestId": item.request_id, "device": shown}
@@ -133,32 +140,32 @@ class Files:
             UnknownRequestError, StoreError: see `approve`.
         """
         self._changing()
-        item = self.store.reject(reference, caller=self._caller, now_ms=wall_ms())
+        item = self.store.reject(reference, caller=self.caller, now_ms=wall_ms())
         return {"requestId": item.request_id, "deviceId": item.device_id}
 
     def remove(self, device_id: str) -> dict[str, Any]:
         """Forget a device; answer ``{deviceId}``."""
         self._changing()
-        device = self.store.remove(device_id, caller=self._caller, now_ms=wall_ms())
+        device = self.store.remove(device_id, caller=self.caller, now_ms=wall_ms())
         return {"deviceId": device.device_id}
 
     def rename(self, device_id: str, label: str) -> dict[str, Any]:
         """Give a device a name; answer ``{deviceId, label}``."""
         self._changing()
-        named = self.store.rename(device_id, label, caller=self._caller, now_ms=wall_ms())
+        named = self.store.rename(device_id, label, caller=self.caller, now_ms=wall_ms())
         return {"deviceId": device_id, "label": named}
 
     def block(self, device_id: str, *, blocked: bool) -> dict[str, Any]:
         """Block a device or let it ask again; answer ``{deviceId}``."""
         self._changing()
         decide = self.store.block if blocked else self.store.unblock
-        return {"deviceId": decide(device_id, caller=self._caller, now_ms=wall_ms())}
+        return {"deviceId": decide(device_id, caller=self.caller, now_ms=wall_ms())}
 
     def rotate(self, device_id: str, role: str, scopes: Sequence[str] | None) -> dict[str, Any]:
         """Replace a token; the answer holds it only for the one device that is this machine's."""
         self._changing()
         device, token = self.store.rotate(
-            device_id, role, scopes=scopes, caller=self._caller, now_ms=wall_ms()
+            device_id, role, scopes=scopes, caller=self.caller, now_ms=wall_ms()
         )
         own = device.device_id == self.own_device_id
         return {
@@ -172,20 +179,25 @@ class Files:
     def revoke(self, device_id: str, role: str) -> dict[str, Any]:
         """Kill a token; answer ``{deviceId, role, revokedAtMs}``."""
         self._changing()
-        token = self.store.revoke(device_id, role, caller=self._caller, now_ms=wall_ms())
+        token = self.store.revoke(device_id, role, caller=self.caller, now_ms=wall_ms())
         return {"deviceId": device_id, "role": token.role, "revokedAtMs": token.revoked_at_ms}
+
+    def apply(self, transition: Transition) -> Any:
+        """Make a transition durable and return its result; see the transition."""
+        self._changing()
+        return self.store.one(transition, now_ms=wall_ms())
 
     def clear(self, *, pending: bool) -> dict[str, Any]:
         """Forget everything, or only what waits; answer ``{removedDevices, rejectedPending}``."""
         self._changing()
-        return _swept(self.store.clear(pending=pending, caller=self._caller, now_ms=wall_ms()))
+        return _swept(self.store.clear(pending=pending, caller=self.caller, now_ms=wall_ms()))
 
     def prune(self, not_seen_since_ms: int) -> dict[str, Any]:
         """Forget devices long not seen; answer ``{removedDevices, rejectedPending}``."""
         self._changing()
         return _swept(
             self.store.prune(
-                not_seen_since_ms=not_seen_since_ms, caller=self._caller, now_ms=wall_ms()
+                not_seen_since_ms=not_seen_since_ms, caller=self.caller, now_ms=wall_ms()
             )
         )
 
@@ -216,7 +228,8 @@ class Files:
         return serving
 
     @property
-    def _caller(self) -> Caller:
+    def caller(self) -> Caller:
+        """Who decides here, as the audit trail names them."""
         became = self.owner is not None and self.owner.became
         return Caller("cli", uid=0 if became else os.getuid())  # whoever it was, not who it became
 
@@ -226,12 +239,15 @@ class Files:
 
     def _book(self) -> DeviceBook:
         book = self.store.read()
+        self._warn()
+        return book
+
+    def _warn(self) -> None:
         for fault in self.store.problems:
             text = f"warning: {fault.file} at {fault.path}: {fault.problem} ({fault.remedy})"
             if text not in self._warned:
                 self._warned.add(text)
                 note(printable(self.as_known(text)))
-        return book
 
 
 def _swept(swept: tuple[tuple[str, ...], tuple[str, ...]]) -> dict[str, Any]:

@@ -40,7 +40,7 @@ _LATE = (
 
 def load_everything() -> None:
     """Import all that a command of `openclaw devices` could import later."""
-    for name in ("stores", "stores.config", "cli", "gateway.protocol"):
+    for name in ("stores", "stores.checks", "stores.config", "cli", "gateway.protocol"):
         package = import_module(name)
         for found in pkgutil.iter_modules(package.__path__, f"{name}."):
             if found.name.startswith("cli.") and not found.name.startswith(_OURS):
@@ -54,12 +54,15 @@ _OURS = (
     "cli.client",
     "cli.config_words",
     "cli.device",
+    "cli.doctor",
     "cli.explain",
     "cli.failures",
     "cli.offline",
     "cli.output",
     "cli.pairing",
     "cli.place",
+    "cli.progress",
+    "cli.proxy_findings",
     "cli.road",
     "cli.wire",
 )

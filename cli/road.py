@@ -11,6 +11,7 @@ from attrs import frozen
 from cli.failures import About, CallError, Failure, GatewayRefusedError, GatewayUnreachableError
 from cli.output import note
 from cli.place import Place, TargetOptions, place
+from cli.progress import progress
 from stores.config.load import LoadedConfig, load_config
 from stores.credentials import (
     AuthFlags,
@@ -28,6 +29,7 @@ from stores.target import (
     is_loopback,
     pinned_by_flag,
     refuse_plaintext,
+    resolve_port,
     resolve_target,
 )
 
@@ -55,7 +57,14 @@ class Road:
             config_path=str(self.loaded.path),
             bind=str(self.loaded.config.gateway.bind) if local else None,
             credential_source=self.credentials.source,
+            not_used=(*self.credentials.losing, *self._port_not_used()),
         )
+
+    def _port_not_used(self) -> tuple[str, ...]:
+        if not self.target.is_local_default:
+            return ()
+        paths = self.place.paths
+        return resolve_port(self.loaded, self.place.env, default=paths.default_port).losing
 
 
 def find_road(options: TargetOptions, *, port: int | None = None) -> Road:
@@ -114,7 +123,8 @@ def ask(road: Road, method: str, params: Any = None, *, timeout_s: float) -> Ans
         CallError: it failed; the cause and the gateway are named.
     """
     try:
-        return _ask(road, method, params, timeout_s=timeout_s)
+        with progress(f"asking {road.target.url} ({method})"):
+            return _ask(road, method, params, timeout_s=timeout_s)
     except UserFacingError as error:
         raise CallError(_with_remedy(error, road), road.about) from error
 
@@ -159,10 +169,23 @@ def _ask(road: Road, method: str, params: Any, *, timeout_s: float) -> Answer:
     return answer
 
 
+#: What a gateway says to the secret of another mode than its own.
+_OF_OLD_MODE = (
+    "AUTH_TOKEN_MISMATCH",
+    "AUTH_PASSWORD_MISMATCH",
+    "AUTH_UNAUTHORIZED",
+    "AUTH_IDENTITY_HEADER_REQUIRED",
+)
+
+
 def _own_token_may_do(error: GatewayRefusedError, road: Road) -> bool:
-    """Tell whether a stale shared secret was refused that nobody insisted on."""
-    retry = error.details.get("canRetryWithDeviceToken") is True
-    return retry and not error.admitted and not road.secret_by_flag
+    """Tell whether a stale shared secret was refused that nobody insisted on.
+
+    This machine's own gateway may still run in the mode that its file named before.
+    """
+    stale = error.details.get("canRetryWithDeviceToken") is True
+    of_old_mode = road.target.is_local_default and error.details.get("code") in _OF_OLD_MODE
+    return (stale or of_old_mode) and not error.admitted and not road.secret_by_flag
 
 
 def _with_remedy(error: UserFacingError, road: Road) -> UserFacingError:
@@ -172,6 +195,11 @@ def _with_remedy(error: UserFacingError, road: Road) -> UserFacingError:
             "start the gateway with `openclaw gateway run`, which makes a token, or give one with "
             "`--token-file FILE`"
         )
+    if isinstance(error, GatewayRefusedError) and road.target.is_local_default:
+        from cli.device_road import typed  # late, both: only failures need them
+        from cli.whose import name_other_gateway
+
+        name_other_gateway(error, road.place.paths, road.target.port, typed())
     if error.remedy is not None or not isinstance(error, GatewayUnreachableError):
         return error
     how = error.how

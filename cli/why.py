@@ -132,7 +132,8 @@ def _answer(entry: Entry) -> str:
     reason = entry.get("closeReason") or "(no reason given)"
     named = str(entry.get("code") or "")
     code = f" [{named}]" if named and not named.isdigit() else ""
-    return f"{reason}{code} (close {entry.get('closeCode')})"
+    close = entry.get("closeCode")
+    return f"{reason}{code}" if close is None else f"{reason}{code} (close {close})"
 
 
 def _when(entry: Entry, now: datetime) -> str:
@@ -174,6 +175,12 @@ def _row(entry: Entry, now: datetime) -> tuple[str, str, str, str]:
     times = f" ×{count}" if isinstance(count, int) and count > 1 else ""
     client = _object(entry, "saw").get("client")
     return f"{ago}{times}", str(client or "?"), _short_id(entry), _answer(entry)
+
+
+def in_one_line(entry: Entry) -> str:
+    """Return when a refusal was, whose, and in which words."""
+    ago, client, _, answer = _row(entry, datetime.now(UTC))
+    return f"{ago} ago, client {client}: {_shown(answer)}"
 
 
 def _short_id(entry: Entry) -> str:

@@ -33,6 +33,11 @@ COURTESY_S = 0.3
 SLICE_S = 0.25
 
 
+def _marked(wire: Wire, _: object, waiting_for: str) -> str:
+    wire.marks[waiting_for] = time.monotonic()
+    return waiting_for
+
+
 @define(eq=False)
 class Wire:
     """An open WebSocket; every step counts against one deadline.
@@ -40,12 +45,16 @@ class Wire:
     Args:
         waiting_for: What is awaited, for the message of a timeout.
         asked: Whether the request itself has been sent.
+        marks: Since when each thing was awaited, monotonic; theirs who open the wire.
+        headers: More headers for the upgrade.
     """
 
     target: Target
     deadline: float
-    waiting_for: str = "the connection"
+    waiting_for: str = field(default="the connection", on_setattr=_marked)
     asked: bool = False
+    marks: dict[str, float] = field(factory=dict)
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     _socket: socket.socket = field(init=False)
     _protocol: wsproto.WSConnection = field(init=False)
     _first: bytes = b""
@@ -55,13 +64,20 @@ class Wire:
     _goodbye: events.CloseConnection | None = None
 
     @classmethod
-    def open(cls, target: Target, *, deadline: float) -> Self:
+    def open(
+        cls,
+        target: Target,
+        *,
+        deadline: float,
+        marks: dict[str, float] | None = None,
+        headers: tuple[tuple[str, str], ...] = (),
+    ) -> Self:
         """Connect and upgrade.
 
         Raises:
             GatewayUnreachableError: in one of the five ways.
         """
-        wire = cls(target, deadline)
+        wire = cls(target, deadline, marks={} if marks is None else marks, headers=headers)
         wire._dial()
         try:
             if target.secure:
@@ -133,7 +149,8 @@ class Wire:
         self.waiting_for = "the answer to the WebSocket upgrade"
         self._protocol = wsproto.WSConnection(wsproto.ConnectionType.CLIENT)
         parts = urlsplit(self.target.url)
-        opening = events.Request(host=parts.netloc, target=parts.path or "/")
+        more = [(name.encode(), value.encode()) for name, value in self.headers]
+        opening = events.Request(host=parts.netloc, target=parts.path or "/", extra_headers=more)
         self._write(self._protocol.send(opening))
         rejection: events.RejectConnection | None = None
         body = b""

@@ -29,6 +29,7 @@ depend on the client. Every refusal also carries `details.saw` (what the gateway
 _WHAT_NEXT = {
     Gets.ASKED: "scopes: all it asks for",
     Gets.SHARED_PART: "scopes: what it asks for and has",
+    Gets.INVITED_PART: "scopes: what it asks for and the setup code gives",
     Gets.GRANTED_PART: "scopes: what it asks for and has, or the rule gives",
     Gets.NONE: "no scopes",
 }

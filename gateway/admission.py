@@ -11,6 +11,7 @@ from attrs import evolve
 from gateway.door import Door, Visit
 from gateway.hub import Session
 from gateway.methods.system import health_of
+from gateway.node_arrival import node_arrives
 from gateway.policy.access import PROBE, Admission, Admit, Facts, RequirePairing
 from gateway.policy.credentials import Accepted
 from gateway.policy.remedy import Refused, explain_full_list, explain_pairing
@@ -22,7 +23,8 @@ from gateway.protocol.hello import HelloAuth, PendingUpgrade, Snapshot, build_he
 from gateway.protocol.signature import ProofOk
 from stores import pairing
 from stores.errors import StoreError, TooManyPendingError, TooManyScopesError, TransitionError
-from stores.records import PairedDevice, PendingRequest
+from stores.records import PairedDevice, PendingRequest, Role
+from stores.scopes import covers
 from stores.transition import Caller, Rules, Wish
 
 logger = logging.getLogger("gateway.ws")
@@ -73,22 +75,23 @@ async def request_pairing(
     """
     words = door.runtime.words
     try:
-        item = await _waiting(door, facts)
+        item = await waiting_for(door, wish_of(facts))
     except TooManyPendingError as error:
         scopes = isinstance(error, TooManyScopesError)
         return explain_full_list(decision, facts, words=words, too_many_scopes=scopes)
     except TransitionError as error:
         return _not_allowed(error)
     except StoreError as error:
-        return _store_trouble(error)
+        return store_trouble(error)
     _log_upgrade(visit, facts, str(decision.reason))
     return explain_pairing(
         decision, facts, request_id=item.request_id, words=words, lists=visit.lists
     )
 
 
-async def _waiting(door: Door, facts: Facts) -> PendingRequest:
-    runtime, wish = door.runtime, wish_of(facts)
+async def waiting_for(door: Door, wish: Wish) -> PendingRequest:
+    """Return the pending request for a wish, written only if it is new or needs a refresh."""
+    runtime = door.runtime
     current = pairing.waiting_request(runtime.store.book, wish)
     if current is not None:
         limits = runtime.settings.limits
@@ -119,7 +122,7 @@ async def admit_silently(
     except TransitionError as error:
         return _not_allowed(error)
     except StoreError as error:
-        return _store_trouble(error)
+        return store_trouble(error)
     if item.request_id not in waiting:  # else the keeper has told it already
         door.keeper.tell_resolved(item.request_id, item.device_id, "approved")
     if decision.admission is Admission.UPGRADE and facts.paired is not None:
@@ -165,11 +168,22 @@ def _not_allowed(error: TransitionError) -> Refused:
     return Refused(shape, POLICY_VIOLATION, error.wire_message, f"Not allowed: {error}.")
 
 
-def _store_trouble(error: Exception) -> Refused:
+#: What anybody who is let in or may ask is told; why is told on the gateway's machine alone.
+_STORE_REMEDY = {
+    "sentence": "The gateway cannot write down a decision now, so it makes none. Devices that are "
+    "paired already come in as before.",
+    "command": "openclaw health",
+    "where": "gateway-host",
+}
+
+
+def store_trouble(error: Exception) -> Refused:
+    """Return the refusal of who could not be written down."""
     sentence = f"The device store could not be used: {error}"
     shape = ErrorShape(
         ErrorCode.UNAVAILABLE,
         "the gateway's device store cannot be used now (see the gateway's log)",
+        details={"remedy": _STORE_REMEDY},
         retryable=True,
         retry_after_ms=5000,
     )
@@ -200,6 +214,10 @@ async def welcome(
     if session.ending is None:
         runtime.hub.open(session)
         _note_presence(door, session, facts)
+        probes = facts.params.client.mode == PROBE  # it must not take a node's place
+        if decision.role == Role.NODE and device is not None and not probes:
+            remote_ip = None if facts.locality.local else session.address
+            await node_arrives(runtime, session, facts.params, device, remote_ip=remote_ip)
     token = device.live_token(decision.role) if device and decision.with_device else None
     if device is not None and facts.params.client.mode != PROBE:
         runtime.store.touch(device.device_id, decision.role, at_ms=runtime.now_ms())
@@ -210,8 +228,25 @@ async def welcome(
         device_token=token.token if token else None,
         issued_at_ms=token.issued_at_ms if token else None,
         pending_upgrade=upgrade,
+        device_tokens=_handed_over(device, facts),
     )
     return response_ok(request_id, _hello(door, session, auth))
+
+
+def _handed_over(device: PairedDevice | None, facts: Facts) -> tuple[dict[str, Any], ...]:
+    """Return the operator's token that a node gets besides, where its setup code is for one.
+
+    A device that holds more than the code is for keeps it, and is not told it.
+    """
+    invitation = facts.credential.invitation if isinstance(facts.credential, Accepted) else None
+    token = device.live_token(Role.OPERATOR) if device is not None else None
+    if invitation is None or invitation.role != Role.NODE or device is None or token is None:
+        return ()
+    scopes = device.granted_scopes(Role.OPERATOR)
+    if not invitation.scopes or not covers(invitation.scopes, scopes):
+        return ()
+    handed = {"deviceToken": token.token, "role": token.role, "scopes": list(scopes)}
+    return (handed | {"issuedAtMs": token.issued_at_ms},)
 
 
 def _hello(door: Door, session: Session, auth: HelloAuth) -> dict[str, Any]:
@@ -254,7 +289,7 @@ def _public_health(door: Door) -> dict[str, Any]:
 async def _pending_upgrade(door: Door, visit: Visit, facts: Facts) -> PendingUpgrade | None:
     """Leave what was asked beyond the approval as a pending request; failing is no obstacle."""
     try:
-        item = await _waiting(door, facts)
+        item = await waiting_for(door, wish_of(facts))
     except (StoreError, TransitionError) as error:
         logger.warning(
             "the scope upgrade was not recorded: %s", error, extra={"conn": visit.conn_id}

@@ -14,7 +14,7 @@ from gateway.listener import serve_stream
 from gateway.methods.system import health_of
 from gateway.protocol.close import SERVICE_RESTART
 from gateway.protocol.frames import StateVersion
-from gateway.pulse import tell_health, tell_presence, tick
+from gateway.pulse import measure_lag, tell_health, tell_presence, tick
 from gateway.reload import Reloader
 from gateway.session import shutdown_event
 from stores.peers_seen import FILE_NAME
@@ -53,6 +53,7 @@ def services_of(door: Door, reloader: Reloader) -> list[Service]:
         reloader.watch,
         door.keep_refusals,
         runtime.pulse.ping_sessions,
+        partial(measure_lag, runtime.metrics),
         runtime.supervisor.feed_watchdog,
         partial(
             runtime.peers.keep,

@@ -46,8 +46,9 @@ def addresses_of(bind: Bind, custom: IPv4Address | IPv6Address | None) -> list[s
                 remedy="name the address to listen on with "
                 "`openclaw config set gateway.customBindHost ADDRESS`",
             )
-        alone = custom.is_unspecified or custom.is_loopback
-        return [str(custom)] if alone else [str(custom), "127.0.0.1"]
+        # the machine's own commands dial 127.0.0.1 whatever the bind; `::` does not cover it
+        covered = str(custom) in ("0.0.0.0", "127.0.0.1")
+        return [str(custom)] if covered else [str(custom), "127.0.0.1"]
     if bind is Bind.TAILNET:
         return [_tailnet_address(), "127.0.0.1"]
     return ["127.0.0.1", *(["::1"] if six else [])]
@@ -117,8 +118,14 @@ def _not_bound(address: str, port: int, error: OSError) -> UserFacingError:
             "directory",
             remedy="stop that process, or choose another port with `openclaw gateway run --port N`",
         )
+    if error.errno in (errno.EACCES, errno.EPERM):
+        remedy = "choose a port above 1023 with `openclaw config set gateway.port PORT`"
+    else:
+        remedy = (
+            "see the addresses of this machine with `ip address`, and name one with `openclaw "
+            "config set gateway.customBindHost ADDRESS`, or listen on this machine alone with "
+            "`openclaw config set gateway.bind loopback`"
+        )
     return UserFacingError(
-        f"cannot listen on {address} port {port}: {error.strerror}",
-        remedy="choose an address of this machine with `openclaw config set gateway.bind loopback` "
-        "and a port above 1023 with `openclaw config set gateway.port PORT`",
+        f"cannot listen on {address} port {port}: {error.strerror}", remedy=remedy
     )

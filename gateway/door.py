@@ -25,9 +25,11 @@ from gateway.policy.proxy_auth import judge_identity
 from gateway.policy.seen import IN_FULL, Lists, proxy_hint, saw_of
 from gateway.policy.throttle import address_group
 from gateway.protocol.close import Close
+from gateway.readiness import Readiness
 from gateway.refusals import RefusalLog, Visitor
 from gateway.runtime import Runtime
 from gateway.settings import Settings
+from gateway.wrong_scheme import in_words
 from stores.peers_seen import Shape
 from stores.refusal_ring import ring_file
 
@@ -43,6 +45,7 @@ class Door:
     lobby: Lobby = field(factory=Lobby)
     refusals: RefusalLog = field(factory=RefusalLog)
     clock: Callable[[], float] = trio.current_time
+    readiness: Readiness = field(factory=Readiness)
 
     def __attrs_post_init__(self) -> None:
         self.lobby.made_room = self._log_made_room
@@ -75,9 +78,24 @@ class Door:
         entry |= {"closeCode": close.code, "closeReason": close.reason}
         entry |= {"sentence": sentence, "command": command}
         entry.setdefault("saw", self._seen(visit))
+        self.runtime.metrics.refused(str(entry["code"]))
         self.runtime.refusals.add(
             address_group(visit.address.client),
             entry,
+            now_ms=self.runtime.now_ms(),
+            logged=logged,
+        )
+
+    def tell_disagreement(self, conn_id: str, peer: str, text: str) -> None:
+        """Log that a peer and this port do not agree on TLS, and keep it for those who ask why."""
+        logged = self.refusals.note(peer, conn_id, text)
+        self.runtime.metrics.refused("tls")
+        sentence, command = in_words(text)
+        entry = {"connId": conn_id, "code": "tls", "closeReason": text, "sentence": sentence}
+        entry |= {"command": f"{self.runtime.words.local} {command}"}
+        self.runtime.refusals.add(
+            address_group(ip_address(peer.partition("%")[0])),
+            entry | {"saw": {"peer": peer, "client": peer}},
             now_ms=self.runtime.now_ms(),
             logged=logged,
         )

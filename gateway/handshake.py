@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 from attrs import evolve, field, frozen
 
 from gateway.admission import admit_silently, request_pairing, welcome
+from gateway.credential import counts_once, credential_of, kind_of
 from gateway.door import Door, Visit
 from gateway.hub import Session
 from gateway.own_network import is_default_gateway
@@ -22,6 +23,7 @@ from gateway.policy.access import (
     Admission,
     Admit,
     Facts,
+    Refusal,
     Refuse,
     RequirePairing,
     decide_access,
@@ -29,7 +31,7 @@ from gateway.policy.access import (
     refused_early,
 )
 from gateway.policy.address import Locality, LocalityReason, is_within, judge_locality
-from gateway.policy.credentials import Accepted, Rejected, judge_credentials
+from gateway.policy.credentials import Accepted, Rejected
 from gateway.policy.origin import host_is_ours, judge_origin
 from gateway.policy.remedy import Refused, explain
 from gateway.policy.rules import may_be_published_port
@@ -46,6 +48,7 @@ from gateway.protocol.errors import ErrorCode, ErrorShape
 from gateway.protocol.frames import InvalidFrame, NotJson, Request, parse_request, response_error
 from gateway.protocol.schema import InvalidParamsError
 from gateway.protocol.signature import NONCE_REQUIRED, ProofOk, judge_device_proof
+from gateway.redeeming import ask_to_come_back, redeem
 from stores import keys
 
 logger = logging.getLogger("gateway.ws")
@@ -167,13 +170,7 @@ def gather(door: Door, visit: Visit, params: ConnectParams, nonce: str) -> Facts
             peer_is_loopback=address.direct_loopback and not _speaks_for_a_user(visit),
         ),
         proof=proof,
-        credential=judge_credentials(
-            settings.secrets,
-            params.auth,
-            paired=paired,
-            role=params.role,
-            identity=visit.identity,
-        ),
+        credential=credential_of(visit, params, book, device_id=device_id, now_ms=runtime.now_ms()),
         paired=paired,
         blocked=bool(device_id and book.blocked(device_id)),
         auto_approve_local=settings.auto_approve_local,
@@ -260,11 +257,9 @@ def decide(
 
 
 def _bucket(visit: Visit, facts: Facts) -> str | None:
-    auth = facts.params.auth
-    guesses_device_token = auth.device_token and not (auth.token or auth.password)
     return bucket_for(
         facts.address,
-        kind="device-token" if guesses_device_token else "shared-secret",
+        kind=kind_of(facts.params.auth),
         trusted=visit.settings.trusted,
         paired_device_id=facts.device_id if facts.paired is not None else None,
         local=facts.locality.local,
@@ -316,15 +311,21 @@ async def _act(
 ) -> Outcome:
     match decision:
         case Refuse():
-            return _goodbye(
-                request_id, explain(decision, facts, words=door.runtime.words, lists=visit.lists)
-            )
+            told = explain(decision, facts, words=door.runtime.words, lists=visit.lists)
+            if decision.refusal is Refusal.CREDENTIALS:
+                told = await ask_to_come_back(door, visit, facts, told)
+            return _goodbye(request_id, told)
         case RequirePairing():
             return _goodbye(request_id, await request_pairing(door, visit, facts, decision))
         case Admit():
             device = facts.paired
-            if decision.admission is not Admission.KNOWN:
-                found = await admit_silently(door, visit, facts, decision)
+            once = counts_once(facts.credential)
+            if once or decision.admission is not Admission.KNOWN:
+                found = await (
+                    redeem(door, visit, facts)
+                    if once
+                    else admit_silently(door, visit, facts, decision)
+                )
                 if isinstance(found, Refused):
                     return _goodbye(request_id, found)
                 device = found

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import h11
-import orjson
 import trio
 
 from gateway import http_refusals as refusals
@@ -15,6 +14,7 @@ from gateway.door import Door, Visit
 from gateway.policy.origin import judge_origin
 from gateway.protocol.close import Close
 from gateway.refusal_page import PAGE_HEADERS, HttpRefusal
+from gateway.reports import REPORTS, Denied
 
 Headers = tuple[tuple[bytes, bytes], ...]
 Answer = tuple[int, bytes, bytes, Headers]
@@ -34,7 +34,8 @@ _PAGE = (
     ),
     (b"x-frame-options", b"DENY"),
 )
-_REASONS = {200: b"OK", 400: b"Bad Request", 403: b"Forbidden", 404: b"Not Found"}
+_REASONS = {200: b"OK", 400: b"Bad Request", 401: b"Unauthorized", 403: b"Forbidden"}
+_REASONS |= {404: b"Not Found", 429: b"Too Many Requests"}
 _REASONS |= {405: b"Method Not Allowed", 426: b"Upgrade Required"}
 _REASONS |= {431: b"Request Header Fields Too Large", 501: b"Not Implemented"}
 _REASONS |= {503: b"Service Unavailable"}
@@ -69,7 +70,7 @@ async def serve(
     if not isinstance(request, h11.Request):
         await refuse_head(stream)
         return
-    status, body, kind, extra = _answer(door, visit, request, lost)
+    status, body, kind, extra = await _answer(door, visit, request, lost)
     with_body = b"" if request.method == b"HEAD" else body
     await _send(stream, status, with_body, kind=kind, extra=extra, length=len(body))
 
@@ -126,7 +127,7 @@ def _reads_pages(request: h11.Request) -> bool:
     return any(b"text/html" in value.lower() for value in accepted)
 
 
-def _answer(door: Door, visit: Visit, request: h11.Request, lost: Sequence[str]) -> Answer:
+async def _answer(door: Door, visit: Visit, request: h11.Request, lost: Sequence[str]) -> Answer:
     path = request.target.partition(b"?")[0]
     as_page = _reads_pages(request)
     if lost:
@@ -134,7 +135,7 @@ def _answer(door: Door, visit: Visit, request: h11.Request, lost: Sequence[str])
         _tell(door, visit, refusal)
         asked = ((b"upgrade", b"websocket"), (b"connection", b"upgrade"))
         return _refused(refusal, as_page=as_page, extra=asked)
-    report = _REPORTS.get(path)
+    report = REPORTS.get(path)
     page = _file(path) if report is None else None
     if report is None and page is None:
         return _refused(refusals.NOT_FOUND, as_page=as_page)
@@ -148,8 +149,11 @@ def _answer(door: Door, visit: Visit, request: h11.Request, lost: Sequence[str])
         refusal = refusals.origin_not_allowed(visit)
         _tell(door, visit, refusal)
         return _refused(refusal, as_page=as_page)
-    status, found = report(door)
-    return status, orjson.dumps(found), _JSON, ()
+    found = await report(door, visit, request)
+    if isinstance(found, Denied):
+        _tell(door, visit, found.refusal)
+        return _refused(found.refusal, as_page=as_page, extra=found.headers)
+    return found.status, found.body, found.kind, ()
 
 
 def _origin_allowed(door: Door, visit: Visit) -> bool:
@@ -165,31 +169,6 @@ def _origin_allowed(door: Door, visit: Visit) -> bool:
         peer_is_loopback=visit.address.direct_loopback,
     ).allowed
 
-
-def _live(_door: Door) -> tuple[int, dict[str, Any]]:
-    return 200, {"ok": True, "status": "live"}
-
-
-def _started(door: Door) -> tuple[int, dict[str, Any]]:
-    runtime = door.runtime
-    known = {"version": runtime.presence.server_version, "uptimeMs": runtime.uptime_ms}
-    return 200, {"ok": True, "status": "started"} | known
-
-
-def _ready(door: Door) -> tuple[int, dict[str, Any]]:
-    """Ready means that devices can be decided about; what fails in detail is in the log."""
-    ready = not door.runtime.store.problems
-    return (200 if ready else 503), {"ready": ready}
-
-
-_REPORTS = {
-    b"/health": _live,
-    b"/healthz": _live,
-    b"/startup": _started,
-    b"/startupz": _started,
-    b"/ready": _ready,
-    b"/readyz": _ready,
-}
 
 _KINDS = {"html": _HTML, "css": b"text/css; charset=utf-8"}
 _UI = Path(__file__).with_name("ui")

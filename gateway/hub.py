@@ -21,6 +21,7 @@ from stores.scopes import ADMIN, closure
 
 if TYPE_CHECKING:
     from gateway.door import Visit
+    from gateway.nodes import NodeFacts
 
 #: Which scope an event asks for, and events for everybody connected. One that stands in neither
 #: is for nobody: who adds an event decides who may hear it.
@@ -31,12 +32,16 @@ EVENT_SCOPES = {
     "device.pair.requested": "operator.pairing",
     "device.pair.resolved": "operator.pairing",
     "device.pair.changed": "operator.pairing",
+    "device.pair.setup.completed": "operator.pairing",
+    "node.pair.requested": "operator.pairing",
+    "node.pair.resolved": "operator.pairing",
 }
 OPEN_EVENTS = frozenset({"tick", "health", "heartbeat", "shutdown"})
 
 #: Events a slow reader may miss instead of being ended for them.
 DROPPABLE = frozenset(
     {"presence", "health", "tick", "device.pair.requested", "device.pair.resolved"}
+    | {"node.pair.requested", "node.pair.resolved"}
 )
 
 #: Unsent bytes from which on a session's requests wait: who does not read is not answered.
@@ -53,7 +58,8 @@ class Session:
     ``scopes`` are what it holds; ``holds`` is their closure. ``unsent_bytes`` counts what the
     peer has not taken yet. ``owes_answer`` holds its end back until the decision it asked for,
     which may be about itself, was answered. ``visit`` is what its head said, and ``user`` whom a
-    proxy named: a narrower configuration is held against them.
+    proxy named: a narrower configuration is held against them. ``node`` is what a node declared.
+    ``apart`` counts requests that are answered in tasks of their own.
     """
 
     conn_id: str
@@ -69,12 +75,15 @@ class Session:
     presence_key: str | None = None
     visit: Visit | None = None
     user: str | None = None
+    node: NodeFacts | None = None
+    apart: int = 0
     admitted: bool = False
     connected_at_ms: int = 0
     max_buffered_bytes: int = MAX_BUFFERED_BYTES
     holds: frozenset[str] = frozenset()
     unsent_bytes: int = 0
     seq: int = 0
+    dropped_events: int = 0
     ending: Close | None = None
     outbox: deque[str] = field(factory=deque)
     refused_calls: int = 0
@@ -177,6 +186,7 @@ class Session:
     def send_event(self, body: EventBody) -> None:
         """Put a broadcast event into the outbox, with this connection's next number."""
         if self.unsent_bytes > self.max_buffered_bytes // 2 and body.name in DROPPABLE:
+            self.dropped_events += 1
             return
         self.seq += 1
         self.send(body.numbered(self.seq))
@@ -208,9 +218,15 @@ class Session:
 
 @define(eq=False)
 class Hub:
-    """Every live session, and every connection whose device is known, admitted or not yet."""
+    """Every live session, and every connection whose device is known, admitted or not yet.
+
+    ``dropped_events`` counts what sessions that are gone missed, ``ended_slow`` those that were
+    ended as too slow.
+    """
 
     sessions: dict[str, Session] = field(factory=dict)
+    dropped_events: int = 0
+    ended_slow: int = 0
     _by_device: dict[str, set[Session]] = field(factory=dict)
 
     def claim(self, session: Session, device_id: str) -> None:
@@ -227,7 +243,9 @@ class Hub:
 
     def leave(self, session: Session) -> None:
         """Forget a connection; fine for one that never got far."""
-        self.sessions.pop(session.conn_id, None)
+        if self.sessions.pop(session.conn_id, None) is not None:
+            self.dropped_events += session.dropped_events
+            self.ended_slow += session.ending is SLOW_CONSUMER
         if session.device_id is None:
             return
         mates = self._by_device.get(session.device_id)

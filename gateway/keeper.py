@@ -6,6 +6,7 @@ comparison of the last book announced with the present one.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from typing import Any
 
@@ -26,6 +27,9 @@ logger = logging.getLogger("gateway.devices")
 
 #: How often the files are looked at; an approval by another program takes effect within this.
 LOOK_EVERY_S = 0.7
+
+#: How often it is tried whether the files can be written again, after they could not.
+CHECK_EVERY_S = 3.0
 
 #: How often last-seen times are written down.
 CONTACTS_EVERY_S = 60.0
@@ -55,7 +59,6 @@ class Keeper:
     _waiting: list[_Ticket] = field(factory=list)
     _work: trio.Event = field(factory=trio.Event)
     _stopped: bool = False
-    _complained: str = ""
     _reported: tuple[StoreProblem, ...] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -103,7 +106,9 @@ class Keeper:
         runtime = self.runtime
         transitions = [ticket.transition for ticket in batch]
         try:
+            began_s = trio.current_time()
             outcomes = await runtime.in_thread(_apply, runtime, transitions)
+            runtime.metrics.store_writes.observe(trio.current_time() - began_s)
         except UserFacingError as error:
             logger.error("%s; %s", error.problem, error.remedy or "nothing was written")  # noqa: TRY400  # an operator's error has no traceback
             self._refuse(batch, error)
@@ -124,14 +129,8 @@ class Keeper:
 
     async def look(self) -> None:
         """Look at the files now, and announce what another program changed."""
-        try:
+        with contextlib.suppress(StoreError):  # among the problems of the store
             await self.runtime.in_thread(self.runtime.store.read)
-        except StoreError as error:
-            if error.problem != self._complained:
-                logger.error("%s; %s", error.problem, error.remedy)  # noqa: TRY400  # an operator's error has no traceback
-            self._complained = error.problem
-            return
-        self._complained = ""
         self._report_problems()
         self.announce()
 
@@ -150,9 +149,20 @@ class Keeper:
 
         Polled on purpose: change notification does not cross the bind mounts of containers.
         """
+        checked_s = trio.current_time()
         while True:
             await trio.sleep(LOOK_EVERY_S)
             await self.look()
+            if trio.current_time() - checked_s >= CHECK_EVERY_S:
+                checked_s = trio.current_time()
+                await self.check()
+
+    async def check(self) -> None:
+        """Find out whether the files can be written, after they could not or a mount changed."""
+        runtime = self.runtime
+        with contextlib.suppress(StoreError):  # among the problems of the store
+            await runtime.in_thread(_check, runtime)
+        self._report_problems()
 
     async def expire_pending(self) -> None:
         """Serve for ever: forget requests nobody decided, and write last-seen times down."""
@@ -231,6 +241,10 @@ class Keeper:
 
 def _apply(runtime: Runtime, transitions: list[Transition]) -> list[Any]:
     return runtime.store.apply(transitions, now_ms=runtime.now_ms())
+
+
+def _check(runtime: Runtime) -> None:
+    runtime.store.check(now_ms=runtime.now_ms())
 
 
 def _flush(runtime: Runtime) -> None:

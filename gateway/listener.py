@@ -176,13 +176,13 @@ async def _encrypt(
         try:
             return await shake_hands(stream, tls, peer)
         except NoAgreementError as error:
-            door.refusals.note(peer, conn_id, str(error))
+            door.tell_disagreement(conn_id, peer, str(error))
             return None
     if not first:
         return None
     data, complete = await _read_head(stream)
     head = split_head(data[:complete]) if complete else None
-    door.refusals.note(peer, conn_id, "speaks plain HTTP to a port with TLS")
+    door.tell_disagreement(conn_id, peer, wrong_scheme.SPEAKS_PLAIN)
     host = head.value(b"host") if head else None
     wants_page = head is not None and head.has_token(b"accept", b"text/html")
     await stream.send_all(wrong_scheme.use_tls(host=host, wants_page=wants_page))
@@ -205,13 +205,13 @@ async def _route(
         data, complete = b"", 0
     if not data:
         if isinstance(stream, trio.SSLStream):
-            door.refusals.note(visit_of(()).peer[0], conn_id, HUNG_UP)
+            door.tell_disagreement(conn_id, visit_of(()).peer[0], HUNG_UP)
         return True
     head = split_head(data[:complete]) if complete else None
     visit = visit_of(head.headers if head else ())
     door.lobby.heard(seat, address_group(visit.address.client))
     if data.startswith(_TLS_HANDSHAKE):
-        door.refusals.note(visit.peer[0], conn_id, "speaks TLS to a port without TLS")
+        door.tell_disagreement(conn_id, visit.peer[0], wrong_scheme.SPEAKS_TLS)
         await stream.send_all(wrong_scheme.use_plain())
     elif head is None and len(data) > MAX_HEAD_BYTES:
         await http.refuse_large_head(door, visit, stream, data)

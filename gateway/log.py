@@ -11,6 +11,7 @@ import errno
 import json
 import logging
 import math
+import os
 import queue
 import re
 import sys
@@ -26,6 +27,7 @@ from attrs import define, field
 
 from stores.errors import StoreError
 from stores.files import append_line, ensure_private_dir
+from stores.log_files import LogFile, drop_old, file_to_write
 
 REDACTED = "***"
 
@@ -142,12 +144,13 @@ class _HumanLines(_Sink):
 
 @define(eq=False)
 class _JsonLines(_Sink):
-    """One JSON object a record in ``gateway-YYYY-MM-DD.jsonl`` (UTC)."""
+    """One JSON object a record in ``gateway-YYYY-MM-DD.jsonl`` (UTC), and in those that follow it."""
 
     directory: Path
     max_file_bytes: int
     complain: Callable[[str], None]
     _failing: bool = False
+    _current: LogFile | None = None
     # What could not be written yet: no descriptor left, or no space; the trouble itself is in it.
     _unwritten: deque[str] = field(factory=lambda: deque(maxlen=MAX_UNWRITTEN))
 
@@ -168,7 +171,7 @@ class _JsonLines(_Sink):
         self._unwritten.append(json.dumps(facts, ensure_ascii=False) + "\n")
         try:
             while self._unwritten:
-                self._append(self.directory / f"gateway-{at:%Y-%m-%d}.jsonl", self._unwritten[0])
+                self._append(f"{at:%Y-%m-%d}", self._unwritten[0])
                 self._unwritten.popleft()
         except (StoreError, OSError) as error:
             if not self._failing:  # once, not a line a line
@@ -177,11 +180,26 @@ class _JsonLines(_Sink):
         else:
             self._failing = False
 
-    def _append(self, path: Path, line: str) -> None:
+    def _append(self, day: str, line: str) -> None:
         data = line.encode("utf-8", "backslashreplace")
-        if path.exists() and path.stat().st_size + len(data) > self.max_file_bytes:
-            path.replace(path.with_name(f"{path.name}.1"))
-        append_line(path, data)
+        file = self._current or file_to_write(self.directory, day)
+        if file.day < day:  # never back: who follows the log has read the earlier file to its end
+            file = LogFile(day, 0)
+        while self._is_full(file, len(data)):
+            file = file.next
+        if not (self.directory / file.name).exists():
+            ensure_private_dir(self.directory)  # somebody may have made room by removing it
+        append_line(self.directory / file.name, data)
+        if file != self._current:
+            self._current = file
+            drop_old(self.directory, file, full_bytes=self.max_file_bytes)
+
+    def _is_full(self, file: LogFile, more_bytes: int) -> bool:
+        try:
+            size = os.stat(self.directory / file.name).st_size
+        except FileNotFoundError:
+            return False
+        return size > 0 and size + more_bytes > self.max_file_bytes
 
 
 def _subsystem(record: logging.LogRecord) -> str:
@@ -193,8 +211,8 @@ def _level(record: logging.LogRecord) -> str:
 
 
 def log_file(directory: Path) -> Path:
-    """Return where today's JSON lines go."""
-    return directory / f"gateway-{datetime.now(UTC):%Y-%m-%d}.jsonl"
+    """Return where JSON lines go now."""
+    return directory / file_to_write(directory, f"{datetime.now(UTC):%Y-%m-%d}").name
 
 
 class _Writer(logging.Handler):

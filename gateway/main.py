@@ -21,6 +21,7 @@ import trio
 from gateway.app import obey_signals, run_gateway, services_of
 from gateway.binding import addresses_of, open_sockets
 from gateway.door import Door
+from gateway.first_process import refuse_shut_volume
 from gateway.instance import InstanceLock, take_instance_lock
 from gateway.keeper import Keeper
 from gateway.lobby import MAX_WAITING, MAX_WAITING_PER_ADDRESS, PER_ADDRESS_VARIABLE, Lobby
@@ -53,6 +54,7 @@ from stores.config.startup import refuse_unsafe_start
 from stores.credentials import resolve_gateway_auth
 from stores.devices import DeviceStore
 from stores.errors import StoreError, UserFacingError
+from stores.fingerprint import secret_fingerprint
 from stores.paths import Paths, refuse_foreign_state, resolve_paths
 from stores.target import resolve_port
 
@@ -84,6 +86,7 @@ def run(options: RunOptions) -> int:
 
 def _run(options: RunOptions, env: Mapping[str, str]) -> int:
     paths = resolve_paths(env, profile=options.profile, dev=options.dev, config=options.config)
+    refuse_shut_volume(paths.state_dir)
     refuse_foreign_state(paths)
     loaded, _ = find_config(options, env, paths)
     auth = resolve_gateway_auth(loaded, env, flags_of(options))
@@ -126,10 +129,11 @@ def _run_locked(
         cleanup.callback(log.close)
         note = _note(start)
 
-        def describe(tls: ServerTls | None) -> None:
-            lock.describe(note | {"tls": told(tls)})
+        def describe(in_force: dict[str, object]) -> None:
+            lock.describe(note | in_force)
 
-        describe(tls)
+        secret = auth.secret.value if auth.secret else None
+        describe(_in_force(loaded, str(auth.mode), secret, tls))
         _log_warnings(start, port.losing)
         return _serve(start, log, describe)
 
@@ -156,10 +160,23 @@ def _note(start: Start) -> dict[str, object]:
         "startedAtMs": now_ms,
         "startedAt": since.replace("+00:00", "Z"),
         "stateDir": str(start.paths.state_dir),
-        "configPath": str(start.loaded.path),
         "port": start.port,
         "bind": str(start.bind),
         "version": VERSION,
+        "secretSource": start.auth.secret.source if start.auth.secret else None,
+    }
+
+
+def _in_force(
+    loaded: LoadedConfig, mode: str, secret: str | None, tls: ServerTls | None
+) -> dict[str, object]:
+    """Return the part of the note that a reload may change; of the secret only a fingerprint."""
+    return {
+        "configPath": str(loaded.path),
+        "configDigest": loaded.digest,
+        "authMode": mode,
+        "secretFingerprint": secret_fingerprint(secret) if secret else None,
+        "tls": told(tls),
     }
 
 
@@ -178,7 +195,7 @@ def _log_warnings(start: Start, losing: tuple[str, ...]) -> None:
             start.loaded.path,
             start.loaded.ignored_path,
         )
-    if start.bind is Bind.AUTO:
+    if start.bind is Bind.AUTO is not start.loaded.config.gateway.bind:
         logger.warning("gateway.bind auto means loopback here: a bind is never widened by a guess")
     if start.auth.mode is AuthMode.NONE:
         logger.warning(
@@ -195,16 +212,20 @@ def _port_to_name(start: Start) -> int | None:
 def build(
     start: Start,
     log: Log | None = None,
-    describe: Callable[[ServerTls | None], None] = lambda _: None,
+    describe: Callable[[dict[str, object]], None] = lambda _: None,
 ) -> tuple[Door, Reloader]:
     """Put a gateway together without starting it: what its tasks share, and its reloader.
 
     Args:
-        describe: Told after each reload what is encrypted with now.
+        describe: Told after each reload what is in force now.
     """
     settings = settings_of(start, start.loaded)
     store = DeviceStore(start.paths.devices_dir, via="ws", limits=settings.limits)
-    store.read()
+    try:
+        store.read()
+    except StoreError:  # told by `_announce`, `health` and `/readyz`
+        if store.lost:
+            raise
     runtime = Runtime(
         loaded=start.loaded,
         settings=settings,
@@ -240,7 +261,8 @@ def build(
     def applied(loaded: LoadedConfig) -> None:
         if log is not None:
             log.adjust(**_levels(start.options, loaded))
-        describe(runtime.settings.tls)
+        now = runtime.settings
+        describe(_in_force(loaded, str(now.secrets.mode), now.secrets.secret, now.tls))
 
     reloader = Reloader(
         runtime,
@@ -270,7 +292,7 @@ def _allow_many_connections() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _serve(start: Start, log: Log, describe: Callable[[ServerTls | None], None]) -> bool:
+def _serve(start: Start, log: Log, describe: Callable[[dict[str, object]], None]) -> bool:
     """Serve until stopped; tell whether that was to start again."""
     _allow_many_connections()
     door, reloader = build(start, log, describe)

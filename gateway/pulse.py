@@ -9,6 +9,7 @@ import trio
 from attrs import define, field
 
 from gateway.hub import Hub, Session
+from gateway.metrics import Metrics
 from gateway.presence import Presence
 from gateway.protocol.frames import EventBody, StateVersion
 from gateway.protocol.hello import TICK_INTERVAL_MS
@@ -21,6 +22,9 @@ HEALTH_EVERY_S = 60.0
 
 #: Time between two presence events at least, s: thousands who come at once are one piece of news.
 PRESENCE_EVERY_S = 0.5
+
+#: Time between two measurements of how late the event loop is, s.
+LAG_EVERY_S = 1.0
 
 
 @define(eq=False)
@@ -54,6 +58,14 @@ class Pulse:
 
     def __len__(self) -> int:
         return len(self._due_s)
+
+
+async def measure_lag(metrics: Metrics) -> None:
+    """Serve for ever: note how late a wish to be woken is granted; all work waits as long."""
+    while True:
+        due_s = trio.current_time() + LAG_EVERY_S
+        await trio.sleep_until(due_s)
+        metrics.lagged(trio.current_time() - due_s)
 
 
 async def tick(hub: Hub, *, now_ms: Callable[[], int]) -> None:

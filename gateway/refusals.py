@@ -102,9 +102,9 @@ class RefusalLog:
             self._note_proxy(visitor.remote)
         return logged
 
-    def note(self, client: str, conn_id: str, text: str) -> None:
-        """Log what a peer did that was not even a handshake."""
-        self._log(client, text, conn_id, f"conn={conn_id} remote={client} {text}")
+    def note(self, client: str, conn_id: str, text: str) -> bool:
+        """Log what a peer did that was not even a handshake; tell whether there is a line of it."""
+        return self._log(client, text, conn_id, f"conn={conn_id} remote={client} {text}")
 
     def note_proxy(self, peer: str, conn_id: str, text: str) -> None:
         """Log, once a peer and interval, that its forwarding headers are not believed."""

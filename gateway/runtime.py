@@ -8,9 +8,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol, TypeVar
 
 import trio
-from attrs import define, field, frozen
+from attrs import Factory, define, field, frozen
 
 from gateway.hub import Hub
+from gateway.metrics import Metrics
+from gateway.nodes import Nodes
 from gateway.notify import Supervisor
 from gateway.peers import PeerNotes
 from gateway.policy.remedy import CommandWords
@@ -23,6 +25,7 @@ from gateway.refusal_ring import RefusalRing
 from gateway.settings import Settings
 from stores.config.load import LoadedConfig
 from stores.devices import DeviceStore
+from stores.node_store import NodeStore
 from stores.paths import Paths
 
 T = TypeVar("T")
@@ -43,6 +46,10 @@ def wall_clock_ms() -> int:
 async def in_worker_thread(sync_fn: Callable[..., T], *args: object) -> T:
     """Run file work in a worker thread, to its end even if the task is cancelled."""
     return await trio.to_thread.run_sync(sync_fn, *args)
+
+
+def _nodes_of(paths: Paths) -> Nodes:
+    return Nodes(NodeStore(paths.state_dir / "nodes"))
 
 
 @frozen
@@ -107,6 +114,8 @@ class Runtime:
     hub: Hub = field(factory=Hub)
     presence: Presence = field(factory=Presence)
     pulse: Pulse = field(factory=Pulse)
+    metrics: Metrics = field(factory=Metrics)
+    nodes: Nodes = field(default=Factory(lambda self: _nodes_of(self.paths), takes_self=True))
     peers: PeerNotes = field(factory=PeerNotes)
     throttle: Throttle = field(factory=Throttle)
     refusals: RefusalRing = field(factory=RefusalRing)

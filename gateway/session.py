@@ -6,6 +6,7 @@ import logging
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
+from time import perf_counter
 from typing import NoReturn
 
 import trio
@@ -17,13 +18,16 @@ from gateway.door import Door, Visit
 from gateway.handshake import Goodbye, Outcome, shake_hands
 from gateway.hub import Session
 from gateway.methods.call import Call
-from gateway.methods.table import answer
+from gateway.methods.table import APART, METHODS, answer
+from gateway.metrics import OTHER
 from gateway.protocol import close as closes
 from gateway.protocol.close import Close
+from gateway.protocol.errors import ErrorCode, ErrorShape
 from gateway.protocol.frames import (
     EventBody,
     InvalidFrame,
     NotJson,
+    Request,
     event,
     parse_request,
     response_error,
@@ -53,8 +57,18 @@ _GOODBYES = frozenset({1000, 1001, 1005})
 # How the library names frames that break the protocol: their shape, and text that is not UTF-8.
 _FRAME_FAULTS = frozenset({1002, 1007})
 
+#: Requests of one session at most that are answered in tasks of their own at a time.
+MAX_APART = 256
+
 #: Refused calls in a row after which a session is ended (protocol fact).
 MAX_REFUSED_CALLS = 10
+
+
+_TOO_MANY_APART = ErrorShape(
+    ErrorCode.UNAVAILABLE,
+    f"{MAX_APART} requests of this connection wait for nodes already: wait for some answers",
+    retryable=True,
+)
 
 
 async def run_session(
@@ -81,6 +95,7 @@ async def run_session(
             return False
         proven()
         door.tell_proxy(visit)
+        door.runtime.metrics.admitted(str(session.role))
         await _serve_admitted(door, session, ws, stream, nursery)
     except ConnectionClosed as error:
         fault = _untold_fault(stream, error)
@@ -128,6 +143,7 @@ def _forget(door: Door, session: Session) -> None:
     runtime = door.runtime
     runtime.hub.leave(session)
     runtime.pulse.forget(session)
+    runtime.nodes.depart(session)
     session.unbind()
     if session.presence_key is not None:
         runtime.presence.depart(session.presence_key, at_ms=runtime.now_ms())
@@ -215,11 +231,16 @@ async def _serve_admitted(
     await ws.send_message(hello)  # here, not by the writer: most sessions need none for long
     session.sent(len(hello))
     session.rouse()
-    await _read_requests(door, session, ws)
+    await _read_requests(door, session, ws, nursery)
 
 
-async def _read_requests(door: Door, session: Session, ws: WebSocketConnection) -> NoReturn:
-    """Answer requests one after the other until the peer hangs up, which raises."""
+async def _read_requests(
+    door: Door, session: Session, ws: WebSocketConnection, nursery: trio.Nursery
+) -> NoReturn:
+    """Answer requests one after the other until the peer hangs up, which raises.
+
+    Those that wait for somebody else are answered apart, so that they hold up no other.
+    """
     runtime, keeper = door.runtime, door.keeper
     while True:
         message = await ws.get_message()
@@ -230,8 +251,17 @@ async def _read_requests(door: Door, session: Session, ws: WebSocketConnection) 
             continue  # protocol fact: text that is not JSON is ignored
         if isinstance(request, InvalidFrame):
             reply = response_error(request.id, request.to_error())
+        elif request.method in APART and session.apart < MAX_APART:
+            session.apart += 1
+            nursery.start_soon(_answer_apart, door, session, request)
+            await session.wait_read_on()
+            continue
+        elif request.method in APART:
+            reply = response_error(request.id, _TOO_MANY_APART)
         else:
+            began_s = perf_counter()
             reply = await answer(Call(runtime, keeper, session, request.params), request)
+            _count(door, request, perf_counter() - began_s)
         if session.unsent_bytes:
             session.respond(reply)  # behind what waits already
             session.answered()
@@ -242,6 +272,25 @@ async def _read_requests(door: Door, session: Session, ws: WebSocketConnection) 
         if session.refused_calls > MAX_REFUSED_CALLS:
             session.end(closes.REPEATED_UNAUTHORIZED)
             await trio.sleep_forever()  # the writer says goodbye and ends this scope
+
+
+async def _answer_apart(door: Door, session: Session, request: Request) -> None:
+    """Answer one request in a task of its own, which ends with the connection."""
+    try:
+        call = Call(door.runtime, door.keeper, session, request.params)
+        began_s = perf_counter()
+        session.respond(await answer(call, request))
+        _count(door, request, perf_counter() - began_s)
+    finally:
+        session.apart -= 1
+    if session.refused_calls > MAX_REFUSED_CALLS:
+        session.end(closes.REPEATED_UNAUTHORIZED)
+
+
+def _count(door: Door, request: Request, seconds: float) -> None:
+    """Count an answer; what is no method of ours is counted under one name, whatever it says."""
+    method = request.method if request.method in METHODS else OTHER
+    door.runtime.metrics.answered(method, seconds)
 
 
 async def _write_out(session: Session, ws: WebSocketConnection, stream: CorkedStream) -> None:

@@ -9,6 +9,10 @@ import orjson
 #: What a command or a person makes of it is in its ``type``.
 TLS_WANTED, NO_TLS = "tls-required", "no-tls"
 
+#: What the log says of them.
+SPEAKS_PLAIN = "speaks plain HTTP to a port with TLS"
+SPEAKS_TLS = "speaks TLS to a port without TLS"
+
 _TO_TLS = "this port speaks TLS: use https:// or wss://"
 # In clear, as nothing else is agreed on: the error of a TLS client that meets it is the well-known
 # one (OpenSSL: wrong version number; Go: server gave HTTP response to HTTPS client).
@@ -19,6 +23,29 @@ _HEAD = (
     "x-content-type-options: nosniff\r\nreferrer-policy: no-referrer\r\ncache-control: no-store\r\n"
     "content-security-policy: default-src 'none'; frame-ancestors 'none'\r\nconnection: close\r\n\r\n"
 )
+
+
+_DISTRUST = (
+    "The client and this gateway did not agree on TLS. A client that does not trust the "
+    "certificate must pin its fingerprint."
+)
+_WANTS_TLS = (
+    "This port speaks TLS: give the client an address with https:// or wss://, and the "
+    "certificate's fingerprint if it is not one that clients trust."
+)
+_WANTS_NONE = (
+    "This port does not speak TLS: give the client an address with http:// or ws:// (on this "
+    "machine, or through a tunnel), or let the gateway encrypt from its next restart."
+)
+_WORDS = {
+    SPEAKS_PLAIN: (_WANTS_TLS, "gateway fingerprint"),
+    SPEAKS_TLS: (_WANTS_NONE, "config set gateway.tls.enabled true"),
+}
+
+
+def in_words(text: str) -> tuple[str, str]:
+    """Return what to do about what the log says of a handshake, and the command that helps."""
+    return _WORDS.get(text, (_DISTRUST, "gateway fingerprint"))
 
 
 def use_tls(*, host: str | None = None, wants_page: bool = False) -> bytes:

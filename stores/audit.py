@@ -31,7 +31,7 @@ def line_of(entry: AuditEntry, *, now_ms: int, via: str) -> dict[str, Any]:
         "ts": at.replace("+00:00", "Z"),
         "event": entry.event,
         "requestId": entry.request_id,
-        "deviceId": entry.device_id,
+        "deviceId": entry.device_id or None,
         "role": entry.role,
         "scopes": None if entry.scopes is None else list(entry.scopes),
         "by": dict(entry.by),

@@ -16,7 +16,8 @@ import cattrs
 from cattrs.errors import BaseValidationError, IterableValidationNote
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
-from stores.records import DeviceNote, DeviceToken, PairedDevice, PendingRequest
+from stores.nodes import NodeRecord, NodeRequest
+from stores.records import DeviceNote, DeviceToken, Invitation, PairedDevice, PendingRequest
 
 T = TypeVar("T")
 
@@ -119,6 +120,9 @@ _converter.register_unstructure_hook_func(
 _register(PendingRequest)
 _register(PairedDevice)
 _register(DeviceNote)
+_register(Invitation)
+_register(NodeRequest)
+_register(NodeRecord)
 
 
 def _faults(error: BaseException, at: str) -> Iterator[str]:

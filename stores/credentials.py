@@ -6,6 +6,7 @@ the place it came from.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -34,6 +35,11 @@ class SecretKind(StrEnum):
     def variable(self) -> str:
         """Return the environment variable that holds such a secret."""
         return TOKEN_VARIABLE if self is SecretKind.TOKEN else PASSWORD_VARIABLE
+
+    @property
+    def file_variable(self) -> str:
+        """Return the environment variable that names a file with such a secret."""
+        return f"{self.variable}_FILE"
 
 
 @frozen
@@ -198,6 +204,28 @@ def _local_credentials(loaded: LoadedConfig, env: Mapping[str, str]) -> ClientCr
     )
 
 
+def secrets_named(
+    loaded: LoadedConfig, env: Mapping[str, str], target: Target, flags: AuthFlags = NO_FLAGS
+) -> list[tuple[str, Secret]]:
+    """Return every secret for ``target`` that some place names, whichever of them counts.
+
+    Returns:
+        ``flag``, ``config`` or ``environment``, and the secret; files that cannot be read are
+        left out, for `resolve_client_credentials` tells of the one that counts.
+    """
+    own = target.trust is Trust.LOCAL
+    config = _from_config(loaded, env) if own else _from_remote(loaded)
+    places = [("flag", _from_flags(flags)), ("environment", _from_env(env))]
+    if target.trust in (Trust.LOCAL, Trust.REMOTE):
+        places.insert(1, ("config", config))
+    found = []
+    for place, candidates in places:
+        for candidate in candidates:
+            with contextlib.suppress(UserFacingError):
+                found.append((place, candidate.read()))
+    return found
+
+
 def refuse_without_credentials(
     credentials: ClientCredentials, target: Target, *, device_token: bool
 ) -> None:
@@ -279,6 +307,9 @@ def _from_remote(loaded: LoadedConfig) -> Iterator[_Candidate]:
 
 def _from_env(env: Mapping[str, str]) -> Iterator[_Candidate]:
     for kind in SecretKind:
+        file = env.get(kind.file_variable, "").strip()
+        if file:  # how container engines hand over secrets
+            yield _Candidate(kind, f"env {kind.file_variable}", file=Path(file))
         value = env.get(kind.variable, "").strip()
         if value:
             yield _Candidate(kind, f"env {kind.variable}", value)
@@ -288,7 +319,7 @@ def _losing(by_env: list[_Candidate], chosen: list[Secret], reason: str) -> tupl
     """Say of each variable that is set and not used why; one that says the same is not losing."""
     losing = []
     for candidate in by_env:
-        if any(secret.value == candidate.value for secret in chosen):
+        if any(candidate.source == s.source or candidate.value == s.value for s in chosen):
             continue
         winner = next((s.source for s in chosen if s.kind is candidate.kind), None)
         why = f"{winner} goes before it" if winner else reason

@@ -11,7 +11,7 @@ from typing import TypeAlias
 import attrs
 
 from stores.authority import check_holds, check_may_end, check_may_touch
-from stores.errors import BadLabelError, UnknownDeviceError
+from stores.errors import BadLabelError, NotAllowedError, UnknownDeviceError
 from stores.pairing import request_entry
 from stores.records import (
     AuditEntry,
@@ -110,7 +110,8 @@ def _without_devices(book: DeviceBook, gone: set[str]) -> DeviceBook:
             for key, note in notes.items()
             if key not in gone or note.blocked
         }
-    return DeviceBook(
+    return attrs.evolve(
+        book,
         pending=_without_requests(book, gone),
         paired={key: device for key, device in book.paired.items() if key not in gone},
         notes=notes,
@@ -172,11 +173,13 @@ def unblock(book: DeviceBook, rules: Rules, *, device_id: str, caller: Caller) -
 
     Raises:
         UnknownDeviceError: it is neither a device known here nor a whole device id.
-        NotAllowedError: the caller could not give what the device gets back.
+        NotAllowedError: the caller could not give what the device gets back, or is that device.
     """
     wanted = _blockable(book, device_id, caller)
     if not book.blocked(wanted):
         return Change(book, wanted)
+    if caller.device_id == wanted:  # its session lives on until another program's block is met
+        raise NotAllowedError("a device does not unblock itself", wire_message=_BLOCKING)
     note = attrs.evolve(book.notes[wanted], blocked=False)
     after = _noted(book, wanted, note)
     return Change(after, wanted, (device_entry("device.unblocked", wanted, caller),))

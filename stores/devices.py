@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
@@ -14,11 +14,18 @@ from attrs import define, field, frozen
 
 from stores import audit, ending, pairing
 from stores.decisions import Decisions, Transition
-from stores.errors import StoreError, UnknownRequestError, UserFacingError
-from stores.files import ensure_private_dir, locked, read_file, replace_file
-from stores.keys import decode_public_key, device_id_of
+from stores.errors import CorruptStoreError, StoreError, UnknownRequestError, UserFacingError
+from stores.files import check_writable, ensure_private_dir, locked, read_file, replace_file
 from stores.record_file import RecordFile, StoreProblem
-from stores.records import AuditEntry, DeviceBook, DeviceNote, PairedDevice, PendingRequest
+from stores.records import (
+    AuditEntry,
+    DeviceBook,
+    DeviceNote,
+    Invitation,
+    PairedDevice,
+    PendingRequest,
+)
+from stores.sound_records import sound_device, sound_request
 from stores.transition import Rules
 
 T = TypeVar("T")
@@ -37,7 +44,10 @@ class PairingLimits:
 
 
 _Held: TypeAlias = tuple[
-    Mapping[str, PendingRequest], Mapping[str, PairedDevice], Mapping[str, DeviceNote]
+    Mapping[str, PendingRequest],
+    Mapping[str, PairedDevice],
+    Mapping[str, DeviceNote],
+    Mapping[str, Invitation],
 ]
 
 
@@ -46,25 +56,6 @@ def new_device_token() -> str:
     import secrets  # late: it loads OpenSSL, which a reader of the store has no use for
 
     return secrets.token_urlsafe(TOKEN_BYTES)
-
-
-def _sound_key(key: str, public_key: str, device_id: str) -> str | None:
-    if key != device_id:
-        return f"deviceId is {device_id}, but the entry is filed under another id"
-    raw = decode_public_key(public_key)
-    if raw is None or device_id_of(raw) != device_id:
-        return "publicKey does not hash to deviceId"
-    return None
-
-
-def _sound_device(key: str, record: PairedDevice) -> str | None:
-    return _sound_key(key, record.public_key, record.device_id)
-
-
-def _sound_request(key: str, record: PendingRequest) -> str | None:
-    if key != record.request_id:
-        return f"requestId is {record.request_id}, but the entry is filed under another id"
-    return _sound_key(record.device_id, record.public_key, record.device_id)
 
 
 @define(eq=False)
@@ -93,20 +84,24 @@ class DeviceStore(Decisions):
     _contacts: dict[tuple[str, str], int] = field(factory=dict)
     _unlogged: bytes = b""
     _trail_problem: tuple[StoreProblem, ...] = ()
+    _write_problem: tuple[StoreProblem, ...] = ()
+    _writing: RecordFile[Any] | None = None
     _turn: threading.Lock = field(factory=threading.Lock)
     _mutex: threading.RLock = field(factory=threading.RLock)
     _contacts_mutex: threading.Lock = field(factory=threading.Lock)
     _pending: RecordFile[PendingRequest] = field(init=False)
     _paired: RecordFile[PairedDevice] = field(init=False)
     _notes: RecordFile[DeviceNote] = field(init=False)
+    _invitations: RecordFile[Invitation] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         at = self.directory
-        self._pending = RecordFile(at / "pending.json", PendingRequest, _sound_request)
+        self._pending = RecordFile(at / "pending.json", PendingRequest, sound_request)
         self._paired = RecordFile(
-            at / "paired.json", PairedDevice, _sound_device, precious=True, key_name="deviceId"
+            at / "paired.json", PairedDevice, sound_device, precious=True, key_name="deviceId"
         )
         self._notes = RecordFile(at / "notes.json", DeviceNote, precious=True)
+        self._invitations = RecordFile(at / "bootstrap.json", Invitation)
 
     @property
     def book(self) -> DeviceBook:
@@ -117,11 +112,25 @@ class DeviceStore(Decisions):
     def problems(self) -> tuple[StoreProblem, ...]:
         """What is wrong with the files, as of the last look."""
         return (
-            *self._pending.problems,
-            *self._paired.problems,
-            *self._notes.problems,
+            *(fault for file in self._files for fault in file.problems),
             *self._trail_problem,
+            *self._write_problem,
         )
+
+    @property
+    def _files(self) -> tuple[RecordFile[Any], ...]:
+        """The files in the order in which readers look at them: what is asked before what is."""
+        return (self._pending, self._paired, self._notes, self._invitations)
+
+    @property
+    def lost(self) -> bool:
+        """Whether a file cannot be read of which nothing is known: who is paired, or who is blocked."""
+        return self._paired.lost or self._notes.lost
+
+    @property
+    def known(self) -> bool:
+        """Whether every file, or its copy, was ever read."""
+        return all(file.known for file in self._files)
 
     @property
     def audit_trail(self) -> Path:
@@ -132,16 +141,24 @@ class DeviceStore(Decisions):
         """Return the book, parsing only files whose stamp moved.
 
         Raises:
-            StoreError: a file exists and cannot be read.
+            StoreError: a file exists and cannot be read; `book` is what is known all the same.
         """
+        unread = list[StoreError]()
         with self._mutex:
-            for file in (self._pending, self._paired, self._notes):
-                file.look()
-            return self._refreshed()
+            for file in self._files:
+                try:
+                    file.look()
+                except StoreError as error:  # the others may have changed, and count
+                    unread.append(error)
+            book = self._refreshed()
+        if unread:
+            raise unread[0]
+        return book
 
     def _refreshed(self) -> DeviceBook:
         """Return the book of the records in memory, the same one while they are the same."""
-        held = (self._pending.records, self._paired.records, self._notes.records)
+        devices = (self._pending.records, self._paired.records, self._notes.records)
+        held = (*devices, self._invitations.records)
         if self._held is None or any(a is not b for a, b in zip(held, self._held, strict=True)):
             self._held = held
             self._book = pairing.heal(DeviceBook(*held))
@@ -175,8 +192,7 @@ class DeviceStore(Decisions):
             LockTimeoutError: another process kept the lock; nothing changed.
             StoreError: the files cannot be read or written; nothing is admitted on such a book.
         """
-        lock = self.directory / "store.lock"
-        with self._turn, locked(lock, timeout_s=self.lock_timeout_s), self._mutex:
+        with self._alone():
             before, rules = self.read(), self._rules(now_ms)
             swept = pairing.drop_expired(before, rules)
             book, trail, results = _all_made(swept.book, rules, transitions)
@@ -190,6 +206,48 @@ class DeviceStore(Decisions):
                 self._keep_contacts(contacts)
                 raise
             return self._explained(results, book, swept.result, now_ms=now_ms)
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold the lock; what keeps the body from writing is a problem until a write succeeds."""
+        try:
+            lock = self.directory / "store.lock"
+            with self._turn, locked(lock, timeout_s=self.lock_timeout_s), self._mutex:
+                yield
+        except StoreError as error:
+            self._note_failure(error)
+            raise
+
+    def _note_failure(self, error: StoreError) -> None:
+        told = [fault for file in self._files for fault in file.problems]
+        if isinstance(error, CorruptStoreError) or any(error.problem in p.problem for p in told):
+            return
+        problem = f"{error.problem}; nothing is decided until that works again"
+        self._write_problem = (StoreProblem(str(self.directory), "$", problem, error.remedy or ""),)
+
+    def check(self, *, now_ms: int) -> None:
+        """Try again what could not be written, so that it is known as soon as it can; decides nothing.
+
+        Raises:
+            StoreError: it cannot be written still.
+        """
+        if not self._write_problem:
+            try:
+                check_writable(self.directory)
+            except StoreError as error:
+                self._note_failure(error)
+                raise
+            return
+        with self._alone():
+            self.read()
+            self._rules(now_ms)
+            audit.append(self.audit_trail, b"")
+            if self._writing is not None:
+                self._writing.write_again()
+            self._written()
+
+    def _written(self) -> None:
+        self._write_problem, self._writing = (), None
 
     def _explained(
         self,
@@ -242,15 +300,17 @@ class DeviceStore(Decisions):
         lines = self._unlogged + audit.lines_of(trail, now_ms=now_ms, via=self.via)
         with contextlib.ExitStack() as undo:
             commits = [
-                *_staged(self._paired, book.paired, undo),
-                *_staged(self._notes, book.notes, undo),
-                *_staged(self._pending, book.pending, undo),
+                *self._staged(self._paired, book.paired, undo),
+                *self._staged(self._notes, book.notes, undo),
+                *self._staged(self._invitations, book.invitations, undo),
+                *self._staged(self._pending, book.pending, undo),
             ]
+            self._writing = None
             if lines:
                 audit.append(self.audit_trail, b"")
             made = 0
             try:
-                for made, commit in enumerate(commits):  # noqa: B007  # read when one fails
+                for made, (self._writing, commit) in enumerate(commits):  # noqa: B007  # see below
                     commit()
             except StoreError:
                 if made:  # what is in place is decided, though the rest is not
@@ -258,8 +318,21 @@ class DeviceStore(Decisions):
                 raise
             finally:
                 self._refreshed()
+        if commits:
+            self._written()
         if lines:
             self._log(lines)
+
+    def _staged(
+        self, file: RecordFile[T], records: Mapping[str, T], undo: contextlib.ExitStack
+    ) -> list[tuple[RecordFile[Any], Callable[[], None]]]:
+        """Write a changed file beside itself, and return how to put it in place."""
+        if records is file.records:
+            return []
+        self._writing = file
+        ready = file.stage(records)
+        undo.callback(ready.staged.discard)
+        return [(file, partial(file.commit, ready))]
 
     def _log(self, lines: bytes) -> None:
         """Append to the trail; what was decided stays decided, so a failure is kept for next time."""
@@ -314,17 +387,6 @@ def _all_made(
             trail += change.audit
             results.append(change.result)
     return book, trail, results
-
-
-def _staged(
-    file: RecordFile[T], records: Mapping[str, T], undo: contextlib.ExitStack
-) -> list[Callable[[], None]]:
-    """Write a changed file beside itself, and return how to put it in place."""
-    if records is file.records:
-        return []
-    ready = file.stage(records)
-    undo.callback(ready.staged.discard)
-    return [partial(file.commit, ready)]
 
 
 def live_pending(book: DeviceBook, *, now_ms: int, ttl_ms: int) -> Mapping[str, PendingRequest]:

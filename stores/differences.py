@@ -55,13 +55,17 @@ def differences(
     """Return what happened between two books: ended sessions first, then resolved, then new."""
     events: list[BookEvent] = []
     if old.paired is not new.paired or old.notes is not new.notes:
-        for device_id, before in old.paired.items():
-            after = new.paired.get(device_id)
-            blocked = new.blocked(device_id) and not old.blocked(device_id)
-            if after is not before or blocked:
-                events += _ended(before, after, blocked=blocked)
-    if old.notes is not new.notes:
-        events += [Renamed(device_id) for device_id in new.paired if _renamed(device_id, old, new)]
+        noted = _noted(old, new)
+        shut = {one for one in noted if new.blocked(one) and not old.blocked(one)}
+        # Thousands are looked through and few are others: the loop is short on purpose.
+        changed = [
+            (before, new.paired.get(device_id))
+            for device_id, before in old.paired.items()
+            if new.paired.get(device_id) is not before or device_id in shut
+        ]
+        for before, after in changed:
+            events += _ended(before, after, blocked=before.device_id in shut)
+        events += [Renamed(one) for one in noted if one in new.paired and _renamed(one, old, new)]
     if old.pending is new.pending:
         return tuple(events)
     asking_again = {item.device_id for item in new.pending.values()}
@@ -80,6 +84,14 @@ def differences(
     return tuple(events)
 
 
+def _noted(old: DeviceBook, new: DeviceBook) -> list[str]:
+    """Return the devices whose notes are others than they were."""
+    if old.notes is new.notes:
+        return []
+    written = [one for one, note in new.notes.items() if old.notes.get(one) is not note]
+    return [*written, *(old.notes.keys() - new.notes.keys())]
+
+
 def _let_back(item: PendingRequest, old: DeviceBook, new: DeviceBook) -> bool:
     """Tell whether a device that asked to come back without its token was approved since."""
     before, after = old.paired.get(item.device_id), new.paired.get(item.device_id)
@@ -90,8 +102,6 @@ def _let_back(item: PendingRequest, old: DeviceBook, new: DeviceBook) -> bool:
 
 def _renamed(device_id: str, old: DeviceBook, new: DeviceBook) -> bool:
     before, after = old.notes.get(device_id), new.notes.get(device_id)
-    if before is after:
-        return False
     return (before and before.label) != (after and after.label)
 
 

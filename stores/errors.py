@@ -45,6 +45,10 @@ class LockTimeoutError(StoreError):
     """Another process holds the lock of a store for longer than we wait."""
 
 
+class NotAFileError(StoreError):
+    """Something else, such as a folder, has the name of a store file."""
+
+
 class CorruptStoreError(StoreError):
     """A store file holds something that is not what it should be; nothing was overwritten."""
 

@@ -14,9 +14,9 @@ from typing import Any
 
 from attrs import frozen
 
-from stores.errors import CorruptStoreError, LockTimeoutError, StoreError
+from stores.errors import CorruptStoreError, LockTimeoutError, NotAFileError, StoreError
 from stores.owner import HERE, flocked
-from stores.plain_file import who_may
+from stores.unusable import give_up_command, is_link, unusable
 
 FILE_MODE = 0o600
 DIR_MODE = 0o700
@@ -47,7 +47,7 @@ def stamp(path: Path) -> Stamp | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise _unusable(path, error) from error
+        raise unusable(path, error) from error
 
 
 def ensure_private_dir(path: Path) -> None:
@@ -76,7 +76,7 @@ def ensure_private_dir(path: Path) -> None:
         if open_to_others and status.st_uid == os.geteuid() and not path.is_symlink():
             _set_mode(path, DIR_MODE)
     except OSError as error:
-        raise _unusable(path, error) from error
+        raise unusable(path, error) from error
 
 
 def _set_mode(target: Path | int, mode: int) -> None:
@@ -116,7 +116,7 @@ def read_file(path: Path) -> tuple[bytes, Stamp] | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise _unusable(path, error) from error
+        raise unusable(path, error) from error
     try:
         status = os.fstat(handle)
         _check_regular(path, status)
@@ -125,16 +125,15 @@ def read_file(path: Path) -> tuple[bytes, Stamp] | None:
             chunks.append(chunk)
         return b"".join(chunks), stamp_of(status)
     except OSError as error:
-        raise _unusable(path, error) from error
+        raise unusable(path, error) from error
     finally:
         os.close(handle)
 
 
 def _check_regular(path: Path, status: os.stat_result) -> None:
     if not stat_bits.S_ISREG(status.st_mode):
-        raise StoreError(
-            f"{path} is not a regular file", remedy=f"move it away: `mv {path} {path}.old`"
-        )
+        away = shlex.join(["mv", str(path), f"{path}.old"])
+        raise NotAFileError(f"{path} is not a regular file", remedy=f"move it away: `{away}`")
 
 
 def parse_object(path: Path, data: bytes) -> dict[str, Any]:
@@ -179,7 +178,7 @@ class Staged:
             if self.durable:
                 _sync_dir(self.path.parent)
         except OSError as error:
-            raise _unusable(self.path, error, verb="write") from error
+            raise unusable(self.path, error, verb="write") from error
         return self.stamp
 
     def discard(self) -> None:
@@ -219,7 +218,7 @@ def stage_file(path: Path, data: bytes, *, mode: int = FILE_MODE, durable: bool 
         finally:
             os.close(handle)
     except OSError as error:
-        raise _unusable(path, error, verb="write") from error
+        raise unusable(path, error, verb="write") from error
     return Staged(path, temporary, written, durable)
 
 
@@ -252,7 +251,7 @@ def _owner_to_keep(path: Path) -> tuple[int, int]:
         status = os.stat(path.parent)
     else:
         if stat_bits.S_ISLNK(status.st_mode):
-            raise _is_link(path)
+            raise is_link(path)
     return status.st_uid, status.st_gid
 
 
@@ -298,7 +297,7 @@ def append_line(path: Path, data: bytes) -> None:
         finally:
             os.close(handle)
     except OSError as error:
-        raise _unusable(path, error, verb="write") from error
+        raise unusable(path, error, verb="write") from error
 
 
 @contextlib.contextmanager
@@ -326,7 +325,7 @@ def locked(lock: Path, *, timeout_s: float = 5.0) -> Iterator[None]:
             remedy="wait for it to finish, or end that process, then try again",
         ) from error
     except OSError as error:
-        raise _unusable(lock, error, verb="lock") from error
+        raise unusable(lock, error, verb="lock") from error
     try:
         with contextlib.suppress(OSError):
             folder = os.stat(lock.parent)
@@ -367,25 +366,16 @@ def _give_up_remedy(path: Path) -> str:
     return f"repair it, or give up what it holds: {give_up_command(path)}"
 
 
-def give_up_command(path: Path) -> str:
-    """Return how to move a damaged file away, for where nothing is known that could replace it."""
-    return f"`mv {shlex.quote(str(path))} {shlex.quote(f'{path}.broken')}`"
+def check_writable(folder: Path) -> None:
+    """Refuse a folder in which this process could write nothing now; one that is not there is fine.
 
-
-def _is_link(path: Path) -> StoreError:
-    return StoreError(
-        f"{path} is a symbolic link, and a store file must not be one",
-        remedy=f"put the file itself there: `cp --remove-destination $(readlink -f {path}) {path}`",
-    )
-
-
-def _unusable(path: Path, error: OSError, *, verb: str = "read") -> StoreError:
-    if error.errno == errno.ELOOP:  # O_NOFOLLOW met a symbolic link
-        return _is_link(path)
-    if error.errno == errno.EACCES and os.geteuid() != 0:
-        clause, remedy = who_may(path)
-        return StoreError(f"cannot {verb} {path}: {error.strerror} ({clause})", remedy=remedy)
-    return StoreError(
-        f"cannot {verb} {path}: {error.strerror or error}",
-        remedy=f"check who owns it and what it allows: `ls -ld {path.parent} {path}`",
-    )
+    Raises:
+        StoreError: it is mounted read-only, or not open to this user.
+    """
+    if os.access(folder, os.W_OK | os.X_OK) or not os.path.lexists(folder):
+        return
+    number = errno.EACCES
+    with contextlib.suppress(OSError):
+        if os.statvfs(folder).f_flag & os.ST_RDONLY:
+            number = errno.EROFS
+    raise unusable(folder, OSError(number, os.strerror(number)), verb="write in")

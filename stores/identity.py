@@ -76,6 +76,16 @@ def open_identity(folder: Path, *, now_ms: int) -> Identity:
         return identity
 
 
+def known_identity(folder: Path) -> Identity | None:
+    """Return the identity kept in ``folder``, None while there is none; nothing is written.
+
+    Raises:
+        CorruptStoreError, StoreError: see `open_identity`.
+    """
+    found = _read_identity(folder)
+    return None if found is None else found[0]
+
+
 def _read_identity(folder: Path) -> tuple[Identity, bool] | None:
     """Return the identity and whether the file names the right device id."""
     path = folder / DEVICE_FILE

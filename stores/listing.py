@@ -83,46 +83,51 @@ def paired_item(
 ) -> dict[str, Any]:
     """Return what is on file of a paired device; its tokens as an array by role, without values."""
     kept = note or _NO_NOTE
-    return _present(
-        {
-            "deviceId": record.device_id,
-            "publicKey": record.public_key,
-            "displayName": record.display_name,
-            "label": kept.label,
-            "platform": record.platform,
-            "deviceFamily": record.device_family,
-            "clientId": record.client_id,
-            "clientMode": record.client_mode,
-            "role": record.role,
-            "roles": list(record.named_roles),
-            "scopes": list(record.scopes),
-            "approvedScopes": list(record.baseline),
-            "remoteIp": record.remote_ip,
-            "tokens": [token_item(record.tokens[role]) for role in sorted(record.tokens)],
-            "createdAtMs": record.created_at_ms,
-            "approvedAtMs": record.approved_at_ms,
-            "approvedVia": kept.approved_via,
-            "approvedBy": kept.approved_by,
-            "lastSeenAtMs": record.last_seen_at_ms,
-            "lastSeenReason": record.last_seen_reason,
-            "connected": connected,
-            "blocked": kept.blocked,
-        }
+    # What is always there apart from what may be missing: a list of thousands is made of these.
+    item = {
+        "deviceId": record.device_id,
+        "publicKey": record.public_key,
+        "roles": list(record.named_roles),
+        "scopes": list(record.scopes),
+        "approvedScopes": list(record.baseline),
+        "tokens": [token_item(record.tokens[role]) for role in sorted(record.tokens)],
+        "createdAtMs": record.created_at_ms,
+        "approvedAtMs": record.approved_at_ms,
+        "connected": connected,
+        "blocked": kept.blocked,
+    }
+    may_miss = (
+        ("displayName", record.display_name),
+        ("label", kept.label),
+        ("platform", record.platform),
+        ("deviceFamily", record.device_family),
+        ("clientId", record.client_id),
+        ("clientMode", record.client_mode),
+        ("role", record.role),
+        ("remoteIp", record.remote_ip),
+        ("approvedVia", kept.approved_via),
+        ("approvedBy", kept.approved_by),
+        ("lastSeenAtMs", record.last_seen_at_ms),
+        ("lastSeenReason", record.last_seen_reason),
     )
+    item |= {key: fact for key, fact in may_miss if fact is not None}
+    return item
 
 
 def token_item(token: DeviceToken) -> dict[str, Any]:
     """Return what may be told of a device token."""
-    return _present(
-        {
-            "role": token.role,
-            "scopes": list(token.scopes),
-            "createdAtMs": token.created_at_ms,
-            "rotatedAtMs": token.rotated_at_ms,
-            "revokedAtMs": token.revoked_at_ms,
-            "lastUsedAtMs": token.last_used_at_ms,
-        }
-    )
+    item = {
+        "role": token.role,
+        "scopes": list(token.scopes),
+        "createdAtMs": token.created_at_ms,
+    }
+    if token.rotated_at_ms is not None:
+        item["rotatedAtMs"] = token.rotated_at_ms
+    if token.revoked_at_ms is not None:
+        item["revokedAtMs"] = token.revoked_at_ms
+    if token.last_used_at_ms is not None:
+        item["lastUsedAtMs"] = token.last_used_at_ms
+    return item
 
 
 def _present(facts: Mapping[str, Any]) -> dict[str, Any]:

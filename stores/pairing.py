@@ -148,7 +148,7 @@ def request(book: DeviceBook, rules: Rules, *, wish: Wish) -> Change[PendingRequ
         pending = {**book.pending, current.request_id: refreshed}
         return Change(attrs.evolve(book, pending=pending), refreshed)
     own = book.pending_of(wish.device_id)
-    others = _without(book.pending, *(item.request_id for item in own))
+    others = _without(book.pending, *(item.request_id for item in own)) if own else book.pending
     if not own:
         _check_room(others, wish, rules)
     item = _new_request(book, rules, wish, own, others)
@@ -252,7 +252,8 @@ def approve(
     note = approval_note(book.notes.get(item.device_id), caller, via="owner")
     if item.stale_token:
         note = marked(note, item.asked_roles, now_ms=rules.now_ms)
-    after = DeviceBook(
+    after = attrs.evolve(
+        book,
         pending=_without(
             book.pending, *(own.request_id for own in book.pending_of(item.device_id))
         ),
@@ -304,7 +305,8 @@ def admit(
     device = paired_record(known, item, rules)
     entry = attrs.evolve(request_entry("device.approved", item, caller), origin=wish.origin)
     note = approval_note(book.notes.get(wish.device_id), caller, via=via)
-    after = DeviceBook(
+    after = attrs.evolve(
+        book,
         pending=_without(book.pending, *(waiting.request_id for waiting in own)),
         paired={**book.paired, device.device_id: device},
         notes={**book.notes, device.device_id: note},

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import pwd
+from collections.abc import Iterator
 from pathlib import Path
 
 from attrs import frozen
 
 _LISTEN = "0A"
+_SECRET_OPTIONS = (b"--token", b"--password")
 
 
 @frozen
@@ -71,13 +73,24 @@ def _target(link: str) -> str | None:
 
 
 def command_of(pid: int) -> str | None:
-    """Return a process's command line on one line, at most 120 characters."""
+    """Return a process's command line on one line, at most 120 characters and without secrets."""
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
         return None
-    text = b" ".join(words).decode(errors="replace").strip()
+    text = b" ".join(_without_secrets(words)).decode(errors="replace").strip()
     return "".join(char if char.isprintable() else "?" for char in text)[:120] or None
+
+
+def _without_secrets(words: list[bytes]) -> Iterator[bytes]:
+    hidden = False
+    for word in words:
+        option, sign, _ = word.partition(b"=")
+        if hidden:
+            yield b"***"
+        else:
+            yield option + b"=***" if sign and option in _SECRET_OPTIONS else word
+        hidden = not hidden and word in _SECRET_OPTIONS
 
 
 def start_time_of(pid: int) -> int | None:

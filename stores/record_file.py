@@ -16,17 +16,17 @@ from typing import Generic, TypeVar
 from attrs import define, field, frozen
 
 from stores import codec, entries
-from stores.errors import CorruptStoreError, StoreError
+from stores.errors import CorruptStoreError, NotAFileError, StoreError
 from stores.files import (
     Staged,
     Stamp,
-    give_up_command,
     read_file,
     replace_file,
     stage_file,
     stamp,
     sweep_staged,
 )
+from stores.unusable import give_up_command, put_back_command
 
 T = TypeVar("T")
 
@@ -87,6 +87,17 @@ class RecordFile(Generic[T]):
     _digest: int | None = None
     _settled: bool = False
     _unreadable: bool = False
+    _known: bool = False
+
+    @property
+    def known(self) -> bool:
+        """Whether the file, or its copy, was ever read."""
+        return self._known
+
+    @property
+    def lost(self) -> bool:
+        """Whether the file cannot be read and what it holds was never known."""
+        return self.precious and not self._known
 
     @property
     def spare(self) -> Path:
@@ -97,12 +108,17 @@ class RecordFile(Generic[T]):
         """Read the file again if its stamp moved; tell whether its records are others now.
 
         Raises:
-            StoreError: the file exists and cannot be read at all; what was known stays.
+            StoreError: the file exists and cannot be read at all; what was known stays, and where
+                nothing was, what the spare copy holds.
         """
-        if self._settled and stamp(self.path) == self._stamp:
-            return False
         before = self.records
-        found = read_file(self.path)
+        try:
+            if self._settled and stamp(self.path) == self._stamp:
+                return False
+            found = read_file(self.path)
+        except StoreError as error:
+            self._do_without(error)
+            raise
         if found is None:
             self._take({}, None)
             self._digest, self._settled = None, True
@@ -117,6 +133,19 @@ class RecordFile(Generic[T]):
             except CorruptStoreError as error:
                 self._fall_back(error)
         return self.records is not before
+
+    def _do_without(self, error: StoreError) -> None:
+        """Go on with what was known, else with the spare copy, until the file can be read again."""
+        spare = self._spare_entries() if self.precious else None
+        if not self.records and spare is not None:
+            self._take(spare, None)
+        self._digest, self._stamp, self._settled = None, None, False
+        if spare is not None and isinstance(error, NotAFileError):
+            error.remedy = f"put the copy in its place: `{put_back_command(self.path, self.spare)}`"
+        kept = f"{len(self.records)} known entries keep working"
+        self.problems = (
+            StoreProblem(str(self.path), "$", f"{error.problem}; {kept}", error.remedy or ""),
+        )
 
     def _parse(self, path: Path, data: bytes) -> dict[str, _Entry[T]]:
         texts = entries.split(data)
@@ -154,6 +183,7 @@ class RecordFile(Generic[T]):
         if records != self.records:
             self.records = records
         self._entries, self._stamp, self._unreadable = found, present, False
+        self._known = True
 
     def _problem(self, path: str, fault: str) -> StoreProblem:
         return StoreProblem(
@@ -212,6 +242,15 @@ class RecordFile(Generic[T]):
             self.commit(ready)
         finally:
             ready.staged.discard()
+
+    def write_again(self) -> None:
+        """Replace the file by the records it holds, to learn whether that works; not if it is broken.
+
+        Raises:
+            StoreError: as for `stage` and `commit`.
+        """
+        if not self._unreadable:
+            self.write(self.records)
 
     def stage(self, records: Mapping[str, T]) -> StagedRecords[T]:
         """Write ``records`` and the broken entries beside the file; the caller has the lock.

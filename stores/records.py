@@ -126,6 +126,8 @@ class PairedDevice:
     @property
     def named_roles(self) -> tuple[str, ...]:
         """Every role the record names, with or without a token."""
+        if len(self.roles) == 1 and self.role in (None, *self.roles):
+            return self.roles  # nearly every device, of thousands in a list
         named = (*self.roles, *((self.role,) if self.role else ()))
         return tuple(dict.fromkeys(named))
 
@@ -178,12 +180,32 @@ class DeviceNote:
 
 
 @frozen
+class Invitation:
+    """What whoever brings a secret first may become; filed under the secret's hash.
+
+    ``bound_device_ids`` are those that redeemed it. ``scopes`` are an operator's, for a node those
+    of the operator's token it gets besides.
+    """
+
+    role: str
+    scopes: tuple[str, ...] = ()
+    profile: str | None = None
+    uses_left: int = 1
+    created_at_ms: int = 0
+    expires_at_ms: int = 0
+    bound_device_ids: tuple[str, ...] = ()
+    revoked_at_ms: int | None = None
+    extra: Mapping[str, Any] = EMPTY
+
+
+@frozen
 class DeviceBook:
     """Everything the device store knows, as one immutable value."""
 
     pending: Mapping[str, PendingRequest] = EMPTY
     paired: Mapping[str, PairedDevice] = EMPTY
     notes: Mapping[str, DeviceNote] = EMPTY
+    invitations: Mapping[str, Invitation] = EMPTY
 
     def pending_of(self, device_id: str) -> tuple[PendingRequest, ...]:
         """Return the pending requests of one device, oldest contact first."""
@@ -200,6 +222,7 @@ class DeviceBook:
 class AuditEntry:
     """One line of the audit trail, without the time and the road the store adds.
 
+    ``device_id`` is empty where no device is concerned yet.
     ``by`` and ``origin`` are JSON-ready: ``{"kind", "deviceId"?, "uid"?, "rule"?}`` and
     ``{"peer"?, "client"?}``.
     """

@@ -186,14 +186,32 @@ def _configured_target(
 
 def _named_target(url: str, source: str, trust: Trust, below: Target) -> Target:
     target = _target(url, source, trust)
+    dial_host = target.dial_host
     if _same(target) != _same(below):
-        return target
+        if below.host != "127.0.0.1" or _same(evolve(target, host=below.host)) != _same(below):
+            return target
+        own = _own_loopback_address(target.host)
+        if own is None:
+            return target
+        dial_host = own
     return evolve(
         target,
+        dial_host=dial_host,
         trust=below.trust,
         tls_fingerprint=below.tls_fingerprint,
         pin_source=below.pin_source,
     )
+
+
+def _own_loopback_address(host: str) -> str | None:
+    """Return where this machine's own name leads, if that is this machine and nowhere else."""
+    if host.lower() != socket.gethostname().lower():
+        return None  # any other name is somebody else's to point here
+    try:
+        addresses = _system_addresses(host)
+    except OSError:
+        return None
+    return addresses[0] if addresses and all(map(is_loopback, addresses)) else None
 
 
 def _same(target: Target) -> tuple[bool, str, int, str]:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from attrs import define, field, frozen
 
 from stores.errors import StoreError
-from stores.files import parse_object, read_file
+from stores.files import check_writable, parse_object, read_file
 from stores.keys import decode_public_key, device_id_of
 from stores.owner import modes_mean_nothing, user_name
 from stores.record_file import RecordFile, StoreProblem
@@ -35,14 +35,22 @@ _ENTRIES = frozenset({"device.approved", "device.redeemed"})
 _ISSUES = _ENTRIES | {"device.rotated"}
 
 
-def verify(state_dir: Path) -> list[StoreProblem]:
-    """Return what is wrong with the device store of a state directory; its owner looks."""
+def verify(state_dir: Path, *, modes: bool = True) -> list[StoreProblem]:
+    """Return what is wrong with the device store of a state directory; its owner looks.
+
+    Args:
+        modes: Whether to look at who else may read the files, too.
+    """
     directory = state_dir / "devices"
-    found = [*_modes(state_dir), *_loose_files(directory)]
+    found = [*(_modes(state_dir) if modes else ()), *_loose_files(directory)]
     pending = RecordFile(directory / "pending.json", PendingRequest, _request_fault)
     paired = RecordFile(directory / "paired.json", PairedDevice, _device_fault, precious=True)
     notes = RecordFile(directory / "notes.json", DeviceNote, precious=True)
     found += [*_looked_at(pending), *_looked_at(paired), *_looked_at(notes)]
+    try:
+        check_writable(directory)
+    except StoreError as error:
+        found.append(StoreProblem(str(directory), "$", error.problem, error.remedy or ""))
     book = DeviceBook(pending.records, paired.records, notes.records)
     broken = frozenset(problem.path.removeprefix("$.") for problem in paired.problems)
     found += _Consistency(directory, book, broken).problems()

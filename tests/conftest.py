@@ -8,6 +8,8 @@ import os
 import re
 import shutil
 import subprocess
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -118,6 +120,15 @@ def _openclaw_sdk() -> str | None:
     return None if importlib.util.find_spec("openclaw_sdk") else "pip install openclaw-sdk"
 
 
+def _registry() -> str | None:
+    with tempfile.TemporaryDirectory() as folder:
+        words = ["download", "-q", "--no-deps", "--disable-pip-version-check", "-d", folder, "h11"]
+        tried = subprocess.run(
+            [sys.executable, "-m", "pip", *words], capture_output=True, check=False
+        )
+    return "reach a package registry with pip" if tried.returncode else None
+
+
 # The names that `@pytest.mark.real(...)` takes.
 COMPONENTS: dict[str, Callable[[], str | None]] = {
     "chromium": _on_path("chromium", "chromium"),
@@ -127,5 +138,6 @@ COMPONENTS: dict[str, Callable[[], str | None]] = {
     "npm-client": _npm_client,
     "openclaw-sdk": _openclaw_sdk,
     "openssl": _on_path("openssl", "openssl"),
+    "registry": _registry,
     "systemd": _systemd,
 }

@@ -11,7 +11,7 @@ from gateway.policy.access import Facts
 from gateway.policy.credentials import Accepted, AuthReason, Method, Rejected, Verdict
 from gateway.policy.rules import PUBLISHED_PORT_RULE, Rule
 from gateway.protocol import signature
-from stores.records import PairedDevice
+from stores.records import Invitation, PairedDevice
 from tests.facts import LOCAL, REMOTE, UNCONFIRMED, V2, V3, a_device, facts
 
 ADMIN, READ, WRITE = "operator.admin", "operator.read", "operator.write"
@@ -30,6 +30,7 @@ _METHODS = (
 _SCOPES = ((), (READ,), (READ, WRITE), (ADMIN,), (READ, PAIRING), (APPROVALS,))
 _ROLES = (("operator",), ("operator",), ("node",), ("operator", "node"), ())
 _PEER = "10.1.2.3"
+_PAGE_IDS = ("openclaw-control-ui", "webchat-ui")
 _WIDE = Rule("wide", ip_network("10.0.0.0/8"), ("operator", "node"), (ADMIN,))
 _NARROW = Rule("narrow", ip_network("10.1.0.0/16"), ("operator",), (READ,))
 _RULES = ((), (), (_WIDE,), (_NARROW,), (PUBLISHED_PORT_RULE,))
@@ -60,7 +61,7 @@ def any_facts(draw: Random) -> Facts:
         auto_approve_local=not rarely(0.3),
         role=role,
         scopes=draw.choice(_SCOPES),
-        client_id="openclaw-control-ui" if rarely(0.2) else "cli",
+        client_id=draw.choice(_PAGE_IDS) if rarely(0.25) else "cli",
         mode="probe" if rarely(0.2) else "cli",
         platform=draw.choice(("linux", "darwin")),
     )
@@ -83,6 +84,9 @@ def _as_gathered(found: Facts) -> Facts:
 
 
 def _credential(draw: Random) -> Verdict:
+    if draw.random() < 0.15:
+        invited = Invitation("operator", draw.choice(_SCOPES))
+        return Accepted(Method.BOOTSTRAP_TOKEN, invitation=invited)
     if draw.random() < 0.75:
         return Accepted(draw.choice(_METHODS))
     reason = draw.choice(tuple(AuthReason))

@@ -28,7 +28,12 @@ from stores.errors import ConfigError, UserFacingError
         pytest.param(Bind.LAN, None, True, ["0.0.0.0", "::"], id="lan"),
         pytest.param(Bind.LAN, None, False, ["0.0.0.0"], id="lan-without-ipv6"),
         pytest.param(Bind.CUSTOM, "10.1.2.3", True, ["10.1.2.3", "127.0.0.1"], id="custom"),
-        pytest.param(Bind.CUSTOM, "127.0.0.2", True, ["127.0.0.2"], id="custom-loopback"),
+        pytest.param(Bind.CUSTOM, "127.0.0.1", True, ["127.0.0.1"], id="custom-loopback"),
+        pytest.param(
+            Bind.CUSTOM, "127.0.0.2", True, ["127.0.0.2", "127.0.0.1"], id="another-loopback"
+        ),
+        pytest.param(Bind.CUSTOM, "::1", True, ["::1", "127.0.0.1"], id="custom-ipv6-loopback"),
+        pytest.param(Bind.CUSTOM, "::", True, ["::", "127.0.0.1"], id="custom-ipv6-everything"),
         pytest.param(Bind.CUSTOM, "0.0.0.0", True, ["0.0.0.0"], id="custom-everything"),
         pytest.param(Bind.CUSTOM, "fd00::1", True, ["fd00::1", "127.0.0.1"], id="custom-ipv6"),
     ],

@@ -10,6 +10,9 @@ import sys
 
 import pytest
 
+from stores.fingerprint import secret_fingerprint
+from stores.port_owner import start_time_of
+
 TOKEN = "a-token-nobody-would-guess-4711"
 PROGRAM = [sys.executable, "-m", "cli.main", "gateway", "auth-token"]
 
@@ -67,6 +70,26 @@ def test_without_a_secret_it_says_how_one_is_made(env, tmp_path):
     assert ended.returncode == 1
     assert "has no token or password" in ended.stderr
     assert "openclaw gateway run" in ended.stderr
+
+
+def test_a_gateway_that_was_started_with_another_secret_is_named(env, tmp_path):
+    own = {"pid": os.getpid(), "startTime": start_time_of(os.getpid())}
+    theirs = {"secretFingerprint": "00000000", "secretSource": "--token-file /run/other"}
+    (tmp_path / "gateway.lock").write_text(json.dumps(own | theirs))
+
+    ended = _run(env=env)
+
+    assert ended.returncode == 1
+    assert f"pid {os.getpid()}" in ended.stderr
+    assert "--token-file /run/other" in ended.stderr
+
+
+def test_a_gateway_that_runs_with_the_same_secret_is_no_obstacle(env, tmp_path):
+    own = {"pid": os.getpid(), "startTime": start_time_of(os.getpid())}
+    same = {"secretFingerprint": secret_fingerprint(TOKEN), "secretSource": "anywhere"}
+    (tmp_path / "gateway.lock").write_text(json.dumps(own | same))
+
+    assert _run(env=env).returncode == 0
 
 
 def test_two_wishes_at_once_are_refused(env):

@@ -275,8 +275,10 @@ def test_what_strangers_sent_cannot_steer_the_terminal(doctor):
     assert "\\x1b[2J" in ended.out
 
 
-def test_bare_doctor_lists_its_checks(doctor):
-    ended = doctor()
+def test_the_whole_doctor_tells_of_proxies_too(doctor):
+    ended = doctor("--json", seen=(seen("127.0.0.1", **FORWARDED),))
 
+    told = {one["id"]: one for one in ended.json["findings"]}
     assert ended.code == 0
-    assert "openclaw doctor proxy" in ended.out
+    assert told["untrusted-proxy"]["severity"] == "warning"
+    assert told["untrusted-proxy"]["command"] == SET + """'["127.0.0.1"]'"""

@@ -179,7 +179,7 @@ def test_a_profile_has_its_own_state_directory(
 
 @pytest.mark.parametrize("verb", ["list", "approve"])
 def test_pairing_points_to_devices(capsys: pytest.CaptureFixture[str], verb: str):
-    code, out, err = run(["pairing", verb, "telegram", "--json"], capsys)
+    code, out, err = run(["pairing", verb, "telegram"], capsys)
 
     assert code == (0 if verb == "list" else 1)
     assert f"openclaw devices {verb}" in out + err

@@ -112,3 +112,37 @@ def test_what_clashes_is_refused_and_both_keys_are_named(gateway, decided, bind,
 
     assert all(key in caught.value.problem for key in keys)
     assert "`" in (caught.value.remedy or "")
+
+
+@pytest.mark.parametrize(
+    ("source", "bind", "ways"),
+    [
+        pytest.param(
+            "gateway.auth.mode in /f",
+            Bind.LAN,
+            ("config set gateway.auth.mode token", "config set gateway.bind loopback"),
+            id="both-in-the-file",
+        ),
+        pytest.param(
+            "--auth",
+            Bind.LAN,
+            ("gateway run --auth token", "config set gateway.bind loopback"),
+            id="mode-by-option",
+        ),
+        pytest.param(
+            "gateway.auth.mode in /f",
+            Bind.CUSTOM,
+            ("config set gateway.auth.mode token", "gateway run --bind loopback"),
+            id="bind-by-option",
+        ),
+    ],
+)
+def test_the_ways_out_change_what_the_values_came_from(source, bind, ways):
+    decided = GatewayAuth(mode=AuthMode.NONE, mode_source=source)
+    config = Config(gateway=GatewayConfig(bind=Bind.LAN))
+
+    with pytest.raises(ConfigError) as caught:
+        refuse_unsafe_start(config, decided, bind=bind)
+
+    assert caught.value.remedy is not None
+    assert all(f"`openclaw {way}`" in caught.value.remedy for way in ways)

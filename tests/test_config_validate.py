@@ -125,6 +125,13 @@ def test_a_section_nobody_knows_is_carried_in_silence():
         pytest.param("gateway.tls", {"certPath": "c"}, "belong together", "both", id="half-tls"),
         pytest.param("gateway.pairing.autoApprove", {}, "an array of objects", "[{", id="rules"),
         pytest.param(
+            "gateway.pairing.autoApprove",
+            [{"name": "x", "from": "0.0.0.0/0", "roles": ["operator"]}],
+            "networks of /8",
+            "the network that those devices are in",
+            id="rule-for-everybody",
+        ),
+        pytest.param(
             "gateway.pairing.autoApprove", ["x"], "autoApprove.0: expected an obj", "", id="rule"
         ),
         pytest.param(

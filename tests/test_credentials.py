@@ -162,6 +162,45 @@ def test_a_variable_that_does_not_count_is_named(text, env, losing):
     assert not any("env-" in sentence for sentence in found)
 
 
+@pytest.mark.parametrize("kind", SecretKind)
+def test_a_variable_may_name_a_file_which_goes_before_a_value(tmp_path, kind):
+    file = tmp_path / "secret"
+    file.write_text("from-file\n")
+    env = {kind.file_variable: str(file)}
+
+    alone = resolve_gateway_auth(config(), env)
+    both = resolve_gateway_auth(config(), env | {kind.variable: "env-x"})
+    called = client("{}", env)
+
+    assert alone.secret == Secret("from-file", kind, f"env OPENCLAW_GATEWAY_{kind.upper()}_FILE")
+    assert (alone.mode, alone.losing) == (kind.value, ())
+    assert both.secret == alone.secret
+    (losing,) = both.losing
+    assert f"{kind.variable} is set but not used: env {kind.file_variable} goes before it" in losing
+    assert alone.secret in (called.token, called.password)
+
+
+def test_a_named_file_loses_to_the_configuration_and_is_named_unread():
+    auth = resolve_gateway_auth(config(CONFIG_TOKEN), {"OPENCLAW_GATEWAY_TOKEN_FILE": "/nowhere"})
+
+    assert auth.secret is not None
+    assert auth.secret.value == "cfg-t"
+    (losing,) = auth.losing
+    assert "env OPENCLAW_GATEWAY_TOKEN_FILE is set but not used: gateway.auth.token in" in losing
+
+
+@pytest.mark.parametrize("text", [None, "", "two\nlines"], ids=["missing", "empty", "two-lines"])
+def test_a_file_that_a_variable_names_must_hold_a_secret(tmp_path, text):
+    file = tmp_path / "secret"
+    if text is not None:
+        file.write_text(text)
+
+    with pytest.raises(ConfigError, match="env OPENCLAW_GATEWAY_TOKEN_FILE") as refused:
+        resolve_gateway_auth(config(), {"OPENCLAW_GATEWAY_TOKEN_FILE": str(file)})
+
+    assert "two" not in str(refused.value)
+
+
 def test_the_mode_says_why_it_is_the_mode():
     assert resolve_gateway_auth(config(), {}).mode_source == "the default"
     assert "env OPENCLAW_GATEWAY_TOKEN" in resolve_gateway_auth(config(), TOKEN).mode_source

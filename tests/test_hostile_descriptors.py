@@ -75,10 +75,12 @@ def test_what_could_not_be_written_is_written_when_that_is_possible_again(
         folder, Redactor(), level="info", console_level="info", max_file_bytes=10**6, stream=stream
     )
     folder.rename(tmp_path / "gone")
+    folder.write_text("a file in its place")
     for number in range(MAX_UNWRITTEN + 50):
         logging.getLogger("gateway.test").info("line %d", number)
     logging.getLogger("gateway.test").info("and the last one")
     wait_for(lambda: "and the last one" in stream.getvalue())
+    folder.unlink()
     (tmp_path / "gone").rename(folder)
 
     logging.getLogger("gateway.test").info("it is back")

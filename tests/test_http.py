@@ -69,7 +69,7 @@ async def ask(
 )
 async def test_health_is_told_to_everybody(tmp_path: Path, path: str, told: dict[str, object]):
     async with open_gateway(tmp_path / "state") as gateway:
-        answer = await ask(gateway.port, path)
+        answer = await ask(gateway.port, path, headers=(("X-Forwarded-For", "198.51.100.7"),))
 
     assert (answer.status, answer.json) == (200, told)
     assert answer.headers[b"cache-control"] == b"no-store"
@@ -93,7 +93,7 @@ async def test_a_store_that_cannot_be_trusted_is_not_ready(tmp_path: Path):
     (devices / "paired.json").write_text("[broken")
 
     async with open_gateway(tmp_path / "state") as gateway:
-        answer = await ask(gateway.port, "/readyz")
+        answer = await ask(gateway.port, "/readyz", headers=(("X-Forwarded-For", "198.51.100.7"),))
 
     assert (answer.status, answer.json) == (503, {"ready": False})
 

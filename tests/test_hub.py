@@ -26,7 +26,11 @@ def tick(payload: object = None) -> EventBody:
 ALL_EVENTS = sorted({*EVENT_SCOPES, *OPEN_EVENTS, "never.heard.of"})
 OPEN = set(OPEN_EVENTS)
 READ_EVENTS = {"presence", "config.changed"}
-PAIRING_EVENTS = {"device.pair.requested", "device.pair.resolved", "device.pair.changed"}
+PAIRING_EVENTS = {
+    *("device.pair.requested", "device.pair.resolved", "device.pair.changed"),
+    *("device.pair.setup.completed",),
+    *("node.pair.requested", "node.pair.resolved"),
+}
 
 
 @pytest.mark.parametrize(

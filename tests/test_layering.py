@@ -140,9 +140,14 @@ TABLE = (
 EXCEPTIONS = {
     "gateway/app.py": ("gateway.app", "gateway.main"),
     "gateway/main.py": ("gateway.app",),
+    # What writes the format of a scrape, loaded by the first one.
+    "gateway/metrics.py": ("prometheus_client",),
     # What crosses to the server process, and the one file that speaks WebSocket.
-    "cli/gateway.py": ("gateway.options",),
+    "cli/gateway.py": ("gateway.options", "gateway.first_process"),
     "cli/wire.py": ("wsproto",),
+    # What draws a QR code, loaded when one is asked for.
+    "cli/inviting.py": ("segno",),
+    "gateway/methods/invitations.py": ("segno",),
 }
 
 # Costs tens of milliseconds each, which an offline command would pay for nothing.

@@ -7,9 +7,11 @@ import io
 import json
 import logging
 import os
+import shutil
 import stat
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from hypothesis import strategies as st
 
 from gateway import log as log_module
 from gateway.log import Redactor, escape_control, log_file, open_log
+from stores.log_files import log_files
 
 logger = logging.getLogger("gateway.test")
 
@@ -188,19 +191,100 @@ def test_colours_are_for_terminals(opened: Opened):
     assert "\033" not in plain
 
 
-def test_the_file_is_private_and_moves_aside_when_full(opened: Opened):
+def wait_for(true: Callable[[], bool]) -> None:
+    deadline_s = time.monotonic() + 5
+    while not true():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.001)
+
+
+def lines_of(file: Path) -> list[str]:
+    return [json.loads(line)["message"] for line in file.read_text().splitlines()]
+
+
+def test_a_full_file_is_followed_by_another_and_nothing_is_lost(opened: Opened):
     log = opened(max_file_bytes=400)
     for number in range(10):
         logger.info("line %d", number)
     log.close()
 
-    today = log_file(log.directory)
-    files = sorted(log.directory.iterdir())
-    assert files == [today, today.with_name(f"{today.name}.1")]
+    files = [log.directory / one.name for one in log_files(log.directory)]
+    assert [line for file in files for line in lines_of(file)] == [f"line {n}" for n in range(10)]
+    assert len(files) > 2
+    assert files[-1] == log_file(log.directory)
     assert all(file.stat().st_size <= 400 for file in files)
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
     assert stat.S_IMODE(log.directory.stat().st_mode) == 0o700
-    assert '"line 9"' in today.read_text()
+
+
+def test_a_line_larger_than_a_file_gets_one_of_its_own(opened: Opened):
+    log = opened(max_file_bytes=300)
+    for text in ("small", "x" * 1000, "small again"):
+        logger.info("%s", text)
+    log.close()
+
+    sizes = [len(lines_of(log.directory / one.name)) for one in log_files(log.directory)]
+    assert sizes == [1, 1, 1]
+
+
+def test_a_gateway_that_starts_again_goes_on_in_the_newest_file(opened: Opened):
+    log = opened(max_file_bytes=200)
+    for number in range(2):
+        logger.info("line %d of the first", number)
+    log.close()
+    full = log_files(log.directory)
+    log = opened()
+    logger.info("last")
+    log.close()
+
+    assert log_files(log.directory) == full
+    assert lines_of(log.directory / full[-1].name)[-1] == "last"
+
+
+def test_no_line_goes_back_to_the_file_of_an_earlier_day(opened: Opened):
+    log = opened()
+    (handler,) = logging.getLogger("gateway").handlers
+    midnight = datetime(2026, 3, 2, tzinfo=UTC).timestamp()
+    for after_s in (-1.0, 0.5, -0.5, 1.0):
+        record = logging.LogRecord("gateway", 20, __file__, 1, f"at {after_s}", None, None)
+        record.created = midnight + after_s
+        handler.handle(record)
+    log.close()
+
+    files = [log.directory / one.name for one in log_files(log.directory)]
+    assert [file.name for file in files] == [
+        "gateway-2026-03-01.jsonl",
+        "gateway-2026-03-02.jsonl",
+    ]
+    assert [lines_of(file) for file in files] == [["at -1.0"], ["at 0.5", "at -0.5", "at 1.0"]]
+
+
+def test_logging_goes_on_after_somebody_removed_the_folder(opened: Opened):
+    log = opened()
+    logger.info("before")
+    wait_for(lambda: log_file(log.directory).exists())
+    shutil.rmtree(log.directory)
+    logger.info("after")
+
+    assert [record["message"] for record in log.records()] == ["after"]
+    assert stat.S_IMODE(log.directory.stat().st_mode) == 0o700
+    assert "cannot be written" not in log.human()
+
+
+def test_old_files_go_when_a_new_one_begins(opened: Opened):
+    log = opened(max_file_bytes=1000)
+    for day in range(1, 29):
+        (log.directory / f"gateway-2020-02-{day:02d}.jsonl").write_text("old\n")
+    (log.directory / "gateway-2020-02-28.1.jsonl").write_text("x" * 9_100)
+    others = [log.directory / name for name in ("refusals.jsonl", "gateway-2020-02-01.jsonl.mine")]
+    for other in others:
+        other.write_text("mine\n")
+    logger.info("today")
+    log.close()
+
+    kept = [one.name for one in log_files(log.directory)]
+    assert kept == [log_file(log.directory).name]
+    assert all(other.exists() for other in others)
 
 
 def test_levels_change_while_the_log_is_open(opened: Opened):

@@ -360,7 +360,7 @@ def test_warnings_are_told_at_the_start(started: Callable[..., Process]):
     gateway = started(config={"bind": "auto", "auth": {"mode": "none"}})
     gateway.wait_until_ready()
 
-    gateway.wait_for_line("gateway.bind auto means loopback here")
+    gateway.wait_for_line("gateway.bind: auto means loopback here")
     gateway.wait_for_line("auth mode=none explicitly configured")
     gateway.wait_for_line(f"Control UI: http://127.0.0.1:{gateway.port}/")
     assert gateway.stop() == 0

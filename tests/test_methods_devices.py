@@ -209,8 +209,10 @@ async def test_the_list_says_who_is_connected(tmp_path):
             assert connected == {key_of(1).device_id: True, key_of(2).device_id: False}
 
 
-async def test_a_store_that_cannot_be_written_is_no_end_of_the_session(tmp_path):
-    async with a_gateway(tmp_path) as gateway, admitted(gateway) as operator:
+@pytest.mark.parametrize("scope", [ADMIN, PAIRING])
+async def test_a_store_that_cannot_be_written_is_no_end_of_the_session(tmp_path, scope):
+    scopes = (scope, READ)
+    async with a_gateway(tmp_path) as gateway, admitted(gateway, scopes=scopes) as operator:
         request_id = await knock(gateway)
         lock = gateway.state_dir / "devices" / "pending.json"
         lock.unlink()
@@ -220,7 +222,9 @@ async def test_a_store_that_cannot_be_written_is_no_end_of_the_session(tmp_path)
 
         assert error["code"] == "UNAVAILABLE"
         assert "gateway's log" in error["message"]
-        assert str(tmp_path) not in str(error)
+        # Where files are is told to admins alone.
+        assert (str(tmp_path) in str(error)) is (scope == ADMIN)
+        assert ("`mv " in str(error.get("details"))) is (scope == ADMIN)
         assert (await operator.call("health"))["ok"]
 
 

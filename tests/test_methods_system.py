@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from stores.fingerprint import secret_fingerprint
 from stores.scopes import ADMIN, READ
+from tests.serving import TOKEN
 from tests.sessions import a_gateway, admitted
 from tests.wire import key_of
 
@@ -44,6 +46,15 @@ async def test_only_an_admin_reads_where_files_are(tmp_path, scopes):
         assert ("/secret" in str(health)) is (scopes == (ADMIN,))
 
 
+async def test_who_may_only_read_learns_nothing_of_the_secret_or_the_process(tmp_path):
+    async with a_gateway(tmp_path) as gateway, admitted(gateway, scopes=(READ,)) as wire:
+        status = (await wire.result("status"))["gateway"]
+
+        assert status["auth"] == {"mode": "token", "secretFingerprint": None}
+        hidden = ("configPath", "configDigest", "configRemedy", "process")
+        assert [status[key] for key in hidden] == [None] * 4
+
+
 async def test_a_broken_store_file_shows_in_health(tmp_path):
     async with a_gateway(tmp_path) as gateway, admitted(gateway) as wire:
         paired = gateway.state_dir / "devices" / "paired.json"
@@ -76,7 +87,19 @@ async def test_status_counts_what_the_gateway_holds(tmp_path):
             "pendingRequests": 0,
             "restartRequired": [],
             "configProblem": None,
+            "connectedNodes": 1,
+            "configRemedy": None,
             "configPath": str(gateway.state_dir / "openclaw.json"),
+            "configDigest": gateway.runtime.loaded.digest,
+            "storeProblems": 0,
+            "auth": {"mode": "token", "secretFingerprint": secret_fingerprint(TOKEN)},
+            "process": {
+                "pid": gateway.runtime.pid,
+                "uid": gateway.runtime.own_uid,
+                "port": gateway.runtime.port,
+                "startedAtMs": gateway.runtime.started_at_ms,
+                "stateDir": str(gateway.state_dir),
+            },
             "tls": {"enabled": False},
         }
         assert status["sessions"]["byAgent"] == []

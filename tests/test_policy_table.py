@@ -11,6 +11,7 @@ import pytest
 
 from gateway.access_page import render
 from gateway.policy.access import Admission, Admit, Facts, Refuse, RequirePairing, decide_access
+from gateway.policy.credentials import Accepted
 from gateway.policy.features import FEATURES, features_of, held_by
 from gateway.policy.remedy import CommandWords, explain, explain_pairing
 from gateway.policy.table import ROWS, AccessRow, Entry, Gets, row_for
@@ -27,6 +28,7 @@ _ENTRIES = {
     (Admission.UPGRADE, False): Entry.UPGRADED,
     (Admission.PAIR, True): Entry.PAIRED_BY_RULE,
     (Admission.UPGRADE, True): Entry.UPGRADED_BY_RULE,
+    (Admission.INVITED, False): Entry.INVITED,
 }
 
 
@@ -71,6 +73,10 @@ def _same_entry(row: AccessRow, decision: Admit, facts: Facts) -> None:
         assert set(decision.scopes) == set(asked)
     elif row.gets is Gets.SHARED_PART:
         assert decision.scopes == meet(asked, held_by(facts))
+    elif row.gets is Gets.INVITED_PART:
+        assert isinstance(facts.credential, Accepted)
+        assert facts.credential.invitation is not None
+        assert decision.scopes == meet(asked, facts.credential.invitation.scopes)
     else:
         assert decision.rule is not None
         gives = (*held_by(facts), *decision.rule.grants)

@@ -73,5 +73,28 @@ def test_a_command_is_one_printable_line(tmp_path: Path, monkeypatch: pytest.Mon
     assert len(command) == 120
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param(b"openclaw gateway --token s3cret --port 1 ", id="word"),
+        pytest.param(b"openclaw gateway --token=s3cret --port 1 ", id="sign"),
+        pytest.param(b"openclaw gateway --port 1 --password s3cret ", id="last"),
+    ],
+)
+def test_a_command_is_told_without_its_secret(
+    words: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    file = tmp_path / "cmdline"
+    file.write_bytes(words.replace(b" ", b"\0"))
+    monkeypatch.setattr(module, "Path", lambda _: file)
+
+    command = command_of(1)
+
+    assert command is not None
+    assert "s3cret" not in command
+    assert "***" in command
+    assert "--port 1" in command
+
+
 def test_the_start_of_this_process_is_a_fixed_number():
     assert start_time_of(os.getpid()) == start_time_of(os.getpid()) is not None

@@ -264,7 +264,7 @@ class Files(RuleBasedStateMachine):
     def restart(self, program: int) -> None:
         self.stores[program] = self.opened(self.stores[program].via)
 
-    @rule(by_ms=st.sampled_from([1, TTL_MS // 2, TTL_MS, 10 * TTL_MS, -1]))
+    @rule(by_ms=st.sampled_from([1, TTL_MS // 2, TTL_MS, 10 * TTL_MS, -1, -10 * TTL_MS]))
     def time_passes(self, by_ms: int) -> None:
         self.now_ms += by_ms
 

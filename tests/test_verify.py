@@ -212,6 +212,15 @@ def test_a_file_that_cannot_be_opened_is_told(state_dir: Path):
     assert {"paired.json", "store.key", "bootstrap.json"} <= told
 
 
+def test_a_folder_that_cannot_be_written_is_told(state_dir: Path, monkeypatch: pytest.MonkeyPatch):
+    pair(state_dir)
+    monkeypatch.setattr(os, "access", lambda _, mode: not mode & os.W_OK)
+
+    (problem,) = verify(state_dir)
+
+    assert problem.problem.startswith(f"cannot write in {state_dir / 'devices'}")
+
+
 def test_lines_of_the_trail_that_mean_nothing_are_passed_over(state_dir: Path):
     pair(state_dir)
     trail = state_dir / "devices" / "audit.jsonl"

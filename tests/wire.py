@@ -36,6 +36,7 @@ def connect_params(
     token: str | None = None,
     password: str | None = None,
     device_token: str | None = None,
+    bootstrap_token: str | None = None,
     scopes: tuple[str, ...] | None = ADMIN_SCOPES,
     role: str = "operator",
     client_id: str = "cli",
@@ -61,6 +62,7 @@ def connect_params(
     if scopes is not None:
         params["scopes"] = list(scopes)
     secrets = {"token": token, "password": password, "deviceToken": device_token}
+    secrets["bootstrapToken"] = bootstrap_token
     auth = {name: value for name, value in secrets.items() if value is not None}
     if auth:
         params["auth"] = auth
@@ -76,7 +78,7 @@ def _device(
     at = now_ms() if signed_at is None else signed_at
     parts = [f"v{version}", key.device_id, client["id"], client["mode"], params["role"]]
     parts += [",".join(params.get("scopes", ())), str(at)]
-    parts += [next((auth[n] for n in ("token", "deviceToken") if n in auth), "")]
+    parts += [next((auth[n] for n in ("token", "deviceToken", "bootstrapToken") if n in auth), "")]
     if version >= 2:
         parts.append(nonce or "")
     if version >= 3:

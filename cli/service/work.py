@@ -15,6 +15,7 @@ from cli.config_words import Running, running_gateway
 from cli.explain import lines_of
 from cli.failures import envelope, exit_code
 from cli.output import json_text, note, printable, say
+from cli.progress import progress
 from cli.service.install import (
     ServiceError,
     ready_to_install,
@@ -65,7 +66,8 @@ class Outcome:
 def perform(action: str, work: Callable[[], Outcome], *, as_json: bool) -> None:
     """Do the work of a command and tell what came of it."""
     try:
-        outcome = work()
+        with progress(f"waiting for the service to {action}"):
+            outcome = work()
     except UserFacingError as error:
         _tell_failure(action, error, as_json=as_json)
         click.get_current_context().exit(exit_code(error))

@@ -66,6 +66,12 @@ def checked(call: Call, method: str, schema: Closed) -> dict[str, Any]:
     return fitting
 
 
+def command_prefix(call: Call) -> str:
+    """Return how a command for this gateway begins, as far as the caller may know of its machine."""
+    words = call.runtime.words
+    return words.local if call.session.local else words.plain
+
+
 def missing_scope(call: Call, scope: str, *, unauthorised: bool = False) -> CallError:
     """Return the refusal of a call for want of a scope; it names the upgrade that would give it.
 
@@ -98,8 +104,7 @@ def _upgrade_hint(call: Call, scope: str) -> tuple[str, dict[str, Any]]:
     if item is None or not covers(item.asked_scopes, (scope,)):
         return "", {}
     words = call.runtime.words
-    prefix = words.local if session.local else words.plain
-    command = f"{prefix} devices approve {request_id}"
+    command = f"{command_prefix(call)} devices approve {request_id}"
     remedy = {
         "sentence": "This device asked for the scope and waits for approval; "
         "once approved, connect again.",

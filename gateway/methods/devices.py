@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -20,7 +22,7 @@ from gateway.policy.credentials import Method
 from gateway.protocol.schema import NAME, Closed, Text
 from stores import device_life, pairing
 from stores.decisions import Transition
-from stores.errors import NotAllowedError, StoreError, TransitionError
+from stores.errors import NotAllowedError, StoreError, TransitionError, UserFacingError
 from stores.listing import listing, paired_item
 from stores.records import DeviceBook
 from stores.scopes import ADMIN
@@ -49,7 +51,7 @@ async def decided(call: Call, transition: Transition) -> Any:
     """
     call.session.owes_answer = True
     try:
-        return await call.keeper.apply(transition)
+        return await call.keeper.apply(partial(_if_still_known, call, transition))
     except NotAllowedError as refusal:
         if refusal.missing_scopes:
             raise missing_scope(call, refusal.missing_scopes[0]) from refusal
@@ -61,7 +63,35 @@ async def decided(call: Call, transition: Transition) -> Any:
         told = {"remedy": {"sentence": _sentence(refusal), "where": "gateway-host"}}
         raise invalid_request(refusal.wire_message, told) from refusal
     except StoreError as error:
-        raise unavailable("the device store cannot be used now; see the gateway's log") from error
+        raise unavailable(
+            "the device store cannot be used now; see the gateway's log",
+            _store_details(call, error),
+        ) from error
+
+
+def _if_still_known(
+    call: Call, transition: Transition, book: DeviceBook, rules: Rules
+) -> Change[Any]:
+    """Make a transition unless its caller's device lost what its session lives on.
+
+    What another program took away in the files ends the session a moment later; it counts at once.
+    """
+    session = call.session
+    device = book.paired.get(session.device_id or "")
+    by_token = session.method == Method.DEVICE_TOKEN
+    lost = by_token and (device is None or device.live_token(session.role) is None)
+    if lost or (session.device_id is not None and book.blocked(session.device_id)):
+        raise NotAllowedError(
+            "the device of this session is not paired any more", wire_message="device removed"
+        )
+    return transition(book, rules)
+
+
+def _store_details(call: Call, error: StoreError) -> dict[str, Any] | None:
+    """Return what is wrong with the files, for an admin: the words name files of this machine."""
+    if ADMIN not in call.session.holds:
+        return None
+    return {"remedy": {"sentence": _sentence(error), "where": "gateway-host"}}
 
 
 def with_full_id(transition: Callable[..., Change[Any]], reference: str) -> Transition:
@@ -75,22 +105,33 @@ def with_full_id(transition: Callable[..., Change[Any]], reference: str) -> Tran
     return both
 
 
-def _sentence(error: TransitionError) -> str:
+def _sentence(error: UserFacingError) -> str:
     """Return problem and remedy as what a person reads: whole sentences."""
     parts = [error.problem, *([error.remedy] if error.remedy else [])]
     return " ".join(f"{part[:1].upper()}{part[1:]}." for part in parts)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Keep the collector still meanwhile: of thousands of new lists, all alive, it would look at each."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def pair_list(call: Call) -> dict[str, Any]:
     """Answer ``device.pair.list``; who proved only a device token sees only that device."""
     checked(call, "device.pair.list", NOTHING)
     runtime, session = call.runtime, call.session
-    found = listing(
-        runtime.store.book,
-        now_ms=runtime.now_ms(),
-        ttl_ms=runtime.settings.limits.ttl_ms,
-        connected=runtime.hub.connected_devices(),
-    )
+    with _no_collection():
+        found = listing(
+            runtime.store.book,
+            now_ms=runtime.now_ms(),
+            ttl_ms=runtime.settings.limits.ttl_ms,
+            connected=runtime.hub.connected_devices(),
+        )
     if session.method == Method.DEVICE_TOKEN and ADMIN not in session.holds:
         return {
             kind: [item for item in items if item["deviceId"] == session.device_id]

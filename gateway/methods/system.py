@@ -7,6 +7,8 @@ from typing import Any
 from gateway.methods.call import Call
 from gateway.runtime import Runtime
 from gateway.tls import told
+from stores.fingerprint import secret_fingerprint
+from stores.records import Role
 from stores.scopes import ADMIN
 
 #: What a session that is no admin is told of a problem whose words name files of this machine.
@@ -20,7 +22,7 @@ def health_of(runtime: Runtime) -> dict[str, Any]:
     """
     problems: list[dict[str, str | None]] = [
         {"where": f"{fault.file} {fault.path}", "problem": fault.problem, "remedy": fault.remedy}
-        for fault in runtime.store.problems
+        for fault in (*runtime.store.problems, *runtime.nodes.store.problems)
     ]
     if runtime.config_problem:
         problems.append(
@@ -56,12 +58,14 @@ def health(call: Call) -> dict[str, Any]:
 def status(call: Call) -> dict[str, Any]:
     """Answer ``status``: the published shape without an agent, and what this gateway is doing.
 
-    The words of a configuration problem are told to admins alone.
+    Where files are, what is wrong with them in their own words, and the fingerprint of the secret
+    are told to admins alone.
     """
     runtime = call.runtime
     book = runtime.store.book
+    admin = ADMIN in call.session.holds
     problem = runtime.config_problem
-    if problem is not None and ADMIN not in call.session.holds:
+    if problem is not None and not admin:
         problem = IN_THE_LOG
     return {
         "heartbeat": {"defaultAgentId": "main", "agents": []},
@@ -81,10 +85,33 @@ def status(call: Call) -> dict[str, Any]:
             "pairedDevices": len(book.paired),
             "pendingRequests": len(book.pending),
             "restartRequired": list(runtime.restart_required),
+            "connectedNodes": sum(one.role == Role.NODE for one in runtime.hub),
             "configProblem": problem,
-            "configPath": str(runtime.loaded.path) if ADMIN in call.session.holds else None,
+            "configRemedy": runtime.config_remedy if admin else None,
+            "configPath": str(runtime.loaded.path) if admin else None,
+            "configDigest": runtime.loaded.digest if admin else None,
+            "storeProblems": len(runtime.store.problems),
+            "auth": _auth_of(runtime, admin=admin),
+            "process": _process_of(runtime) if admin else None,
             "tls": told(runtime.settings.tls),
         },
+    }
+
+
+def _auth_of(runtime: Runtime, *, admin: bool) -> dict[str, Any]:
+    """Return what is asked of clients; the fingerprint tells two secrets apart, and no more."""
+    held = runtime.settings.secrets
+    known = secret_fingerprint(held.secret) if held.secret and admin else None
+    return {"mode": str(held.mode), "secretFingerprint": known}
+
+
+def _process_of(runtime: Runtime) -> dict[str, Any]:
+    return {
+        "pid": runtime.pid,
+        "uid": runtime.own_uid,
+        "port": runtime.port,
+        "startedAtMs": runtime.started_at_ms,
+        "stateDir": str(runtime.paths.state_dir),
     }
 
 

@@ -8,13 +8,26 @@ from typing import Any
 
 from attrs import frozen
 
-from gateway.methods import config, control, device_tokens, devices, peers, refusals, system
+from gateway.methods import (
+    config,
+    control,
+    device_tokens,
+    devices,
+    events,
+    invitations,
+    logs,
+    node_invokes,
+    nodes,
+    peers,
+    refusals,
+    system,
+)
 from gateway.methods.call import Call, CallError, invalid_request, missing_scope
 from gateway.protocol.errors import ErrorCode, ErrorShape
 from gateway.protocol.frames import Request, response_error, response_ok
 from gateway.protocol.schema import shown
 from stores.records import Role
-from stores.scopes import ADMIN, PAIRING, READ
+from stores.scopes import ADMIN, PAIRING, READ, WRITE
 
 logger = logging.getLogger("gateway.methods")
 
@@ -25,6 +38,12 @@ NODE_METHODS = frozenset(
     | {"node.pluginSurface.refresh", "node.pluginTools.update", "node.skills.update"}
     | {"node.runnerInventory.update"}
 )
+
+#: What a method of nodes asks for: the role, which operators never have.
+NODE = "node"
+
+#: Methods that wait for somebody else: their answers come in any order, beside those of the others.
+APART = frozenset({"node.invoke"})
 
 
 @frozen
@@ -59,8 +78,35 @@ METHODS: dict[str, Method] = {
     "device.pair.rename": Method(PAIRING, later=devices.pair_rename),
     "device.pair.block": Method(PAIRING, later=devices.pair_block),
     "device.pair.unblock": Method(PAIRING, later=devices.pair_unblock),
+    "device.pair.setupCode": Method(ADMIN, later=invitations.setup_code),
+    "device.pair.invitations.list": Method(ADMIN, invitations.invitations_list),
+    "device.pair.invitations.revoke": Method(ADMIN, later=invitations.invitations_revoke),
     "device.token.rotate": Method(PAIRING, later=device_tokens.token_rotate),
     "device.token.revoke": Method(PAIRING, later=device_tokens.token_revoke),
+    "gateway.identity.get": Method(READ, later=events.identity_get),
+    "logs.tail": Method(READ, later=logs.logs_tail),
+    "set-heartbeats": Method(ADMIN, events.set_heartbeats),
+    "system-event": Method(ADMIN, events.system_event),
+    "node.list": Method(READ, later=nodes.node_list),
+    "node.describe": Method(READ, later=nodes.node_describe),
+    "node.rename": Method(PAIRING, later=nodes.node_rename),
+    "node.pair.list": Method(PAIRING, later=nodes.pair_list),
+    "node.pair.approve": Method(PAIRING, later=nodes.pair_approve),
+    "node.pair.reject": Method(PAIRING, later=nodes.pair_reject),
+    "node.pair.remove": Method(PAIRING, later=nodes.pair_remove),
+    "node.pair.request": Method(PAIRING, later=nodes.pair_request),
+    "node.pair.verify": Method(PAIRING, later=nodes.pair_verify),
+    "node.invoke": Method(WRITE, later=node_invokes.node_invoke),
+    "node.invoke.result": Method(NODE, node_invokes.invoke_result),
+    "node.invoke.progress": Method(NODE, node_invokes.invoke_progress),
+    "node.event": Method(NODE, node_invokes.node_event),
+    "node.pending.pull": Method(NODE, node_invokes.pending_pull),
+    "node.pending.ack": Method(NODE, node_invokes.pending_ack),
+    "node.pending.drain": Method(NODE, node_invokes.pending_drain),
+    "node.skills.update": Method(NODE, node_invokes.skills_update),
+    "node.pluginTools.update": Method(NODE, node_invokes.tools_update),
+    "node.runnerInventory.update": Method(NODE, node_invokes.runner_update),
+    "skills.bins": Method(NODE, node_invokes.skills_bins),
     "gateway.peers.list": Method(READ, peers.peers_list),
     "gateway.lockouts.clear": Method(ADMIN, refusals.lockouts_clear),
     "gateway.lockouts.list": Method(READ, refusals.lockouts_list),
@@ -78,7 +124,12 @@ ADVERTISED_EVENTS = [
     "device.pair.changed",
     "device.pair.requested",
     "device.pair.resolved",
+    "device.pair.setup.completed",
     "health",
+    "node.invoke.cancel",
+    "node.invoke.request",
+    "node.pair.requested",
+    "node.pair.resolved",
     "presence",
     "shutdown",
     "tick",

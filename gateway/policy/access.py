@@ -17,7 +17,7 @@ from gateway.policy.origin import OriginVerdict
 from gateway.policy.rules import Rule, granted
 from gateway.protocol.connect import ConnectParams
 from gateway.protocol.signature import ProofFailure, ProofOk
-from stores.records import PairedDevice, Role
+from stores.records import Invitation, PairedDevice, Role
 from stores.scopes import covers, meet
 
 CONTROL_UI = "openclaw-control-ui"
@@ -48,11 +48,12 @@ class PairingReason(StrEnum):
 
 
 class Admission(StrEnum):
-    """What an admission writes down: nothing, or a silent and audited pairing or upgrade."""
+    """What an admission writes down: nothing, or an audited pairing or upgrade without a human."""
 
     KNOWN = "known"
     PAIR = "pair"
     UPGRADE = "upgrade"
+    INVITED = "invited"
 
 
 @frozen
@@ -215,6 +216,8 @@ def _probe(facts: Facts, credential: Accepted) -> AccessDecision:
 
 def _with_device(facts: Facts, credential: Accepted) -> AccessDecision:
     """Judge a client with a device: by what is on file, then by the rules for the rest."""
+    if credential.invitation is not None and not _is_known(facts):
+        return _invited(facts, credential, credential.invitation)
     decision = _by_what_is_on_file(facts, credential)
     if not facts.rules or not leaves_a_wish(decision):
         return decision
@@ -233,6 +236,24 @@ def _with_device(facts: Facts, credential: Accepted) -> AccessDecision:
         upgrade_pending=facts.role == Role.OPERATOR
         and not covers(grant.scopes, facts.params.scopes),
         rule=grant.rule,
+    )
+
+
+def _is_known(facts: Facts) -> bool:
+    paired = facts.paired
+    return paired is not None and (facts.role in paired.live_roles or _has_history(paired))
+
+
+def _invited(facts: Facts, credential: Accepted, invitation: Invitation) -> Admit:
+    """Let a new device in by an invitation: for what both ask and invitation name, no more."""
+    asked = facts.params.scopes
+    operator = facts.role == Role.OPERATOR
+    return Admit(
+        facts.role,
+        meet(asked, invitation.scopes) if operator else (),
+        credential.method,
+        Admission.INVITED,
+        upgrade_pending=operator and not covers(invitation.scopes, asked),
     )
 
 

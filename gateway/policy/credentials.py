@@ -13,7 +13,7 @@ from typing import TypeAlias
 from attrs import evolve, field, frozen
 
 from gateway.protocol.connect import AuthClaim
-from stores.records import PairedDevice
+from stores.records import Invitation, PairedDevice
 
 
 class AuthMode(StrEnum):
@@ -32,6 +32,7 @@ class Method(StrEnum):
     TOKEN = "token"
     PASSWORD = "password"
     DEVICE_TOKEN = "device-token"
+    BOOTSTRAP_TOKEN = "bootstrap-token"
     TRUSTED_PROXY = "trusted-proxy"
 
 
@@ -62,10 +63,17 @@ class SharedSecrets:
 
 @frozen
 class Accepted:
-    """A secret was right (or none is needed), or a proxy said which ``user`` is there."""
+    """A secret was right (or none is needed), or a proxy said which ``user`` is there.
+
+    Args:
+        invitation: What the setup code that was accepted gives.
+        let_back: An operator let the device back in by its key alone, once.
+    """
 
     method: Method
     user: str | None = None
+    invitation: Invitation | None = None
+    let_back: bool = False
 
     @property
     def shared(self) -> bool:
@@ -81,12 +89,14 @@ class Rejected:
         header: The header that is missing, for `AuthReason.PROXY_MISSING_HEADER`.
         claimed: It came from the proxy that signs users in, or named a user: then nothing else
             that was sent can stand in for the user.
+        flaw: Why the setup code that was sent does not count: for the log, never for a stranger.
     """
 
     reason: AuthReason
     wrong: bool
     header: str | None = None
     claimed: bool = False
+    flaw: str | None = None
 
     @property
     def by_proxy(self) -> bool:
@@ -129,26 +139,37 @@ def judge_credentials(
     paired: PairedDevice | None,
     role: str,
     identity: Verdict | None = None,
+    invited: Invitation | str | None = None,
 ) -> Verdict:
     """Judge what a client sent: one right secret is enough, whatever else came with it.
 
-    What is wrong is named in the order shared secret, bootstrap token, device token.
+    What is wrong is named in the order shared secret, bootstrap token, device token. A setup code
+    goes before a secret where no device is on file, for it lets one in and a secret only asks.
 
     Args:
         paired: The record of the device whose signature was verified, or None.
         role: The role asked for: a device token opens its own role only.
         identity: What the proxy's word came to, in mode trusted-proxy.
+        invited: What the setup code gives, or why it does not count; None if none was sent.
     """
+    by_code = None
+    if isinstance(invited, Invitation):
+        by_code = Accepted(Method.BOOTSTRAP_TOKEN, invitation=invited)
+    if secrets.mode is AuthMode.TRUSTED_PROXY:
+        return _by_proxy(identity, auth, paired, role, by_code)
+    if by_code is not None and paired is None:
+        return by_code
     if secrets.mode is AuthMode.NONE:
         return Accepted(Method.NONE)
-    if secrets.mode is AuthMode.TRUSTED_PROXY:
-        return _by_proxy(identity, auth, paired, role)
     if any(same_secret(sent, secrets.secret) for sent in (auth.token, auth.password)):
         return Accepted(_METHOD[secrets.mode])
     if _is_device_token(auth, paired, role):
         return Accepted(Method.DEVICE_TOKEN)
+    if by_code is not None:
+        return by_code
     if auth.bootstrap_token:
-        return Rejected(AuthReason.BOOTSTRAP_TOKEN_INVALID, wrong=True)
+        flaw = invited if isinstance(invited, str) else None
+        return Rejected(AuthReason.BOOTSTRAP_TOKEN_INVALID, wrong=True, flaw=flaw)
     if auth.token and _once_ours(auth.token, paired):
         return Rejected(AuthReason.DEVICE_TOKEN_MISMATCH, wrong=True)
     if auth.token or auth.password:
@@ -159,11 +180,15 @@ def judge_credentials(
 
 
 def _by_proxy(
-    identity: Verdict | None, auth: AuthClaim, paired: PairedDevice | None, role: str
+    identity: Verdict | None,
+    auth: AuthClaim,
+    paired: PairedDevice | None,
+    role: str,
+    by_code: Accepted | None,
 ) -> Verdict:
     """Judge a client of mode trusted-proxy, where there is no shared secret.
 
-    A device token counts only for who comes past the proxy without naming a user: behind the
+    A device token, or a setup code, counts only for who comes past the proxy without naming a user: behind the
     proxy it would let in a user who was taken off the list, by a device that user once had.
     """
     if isinstance(identity, Accepted):
@@ -173,6 +198,8 @@ def _by_proxy(
         return refused
     if _is_device_token(auth, paired, role):
         return Accepted(Method.DEVICE_TOKEN)
+    if by_code is not None:
+        return by_code
     if auth.device_token or (auth.token and _once_ours(auth.token, paired)):
         return Rejected(AuthReason.DEVICE_TOKEN_MISMATCH, wrong=True)
     # Any other secret is a wrong one; the identity is what was missing.

@@ -51,14 +51,19 @@ FEATURES: Mapping[str, Feature] = {
     ),
     "throttle": Feature("whether its bucket is locked for wrong secrets", ("open", "locked")),
     "credential": Feature(
-        "which credential was accepted, or why none was",
-        ("shared secret", "device token", "user of the proxy", "none is asked for", *_REASONS),
+        "which credential was accepted, or why none was; what a device's key proves counts once as its "
+        "token, where an operator let the device back in",
+        (
+            *("shared secret", "device token", "setup code", "user of the proxy"),
+            *("none is asked for", *_REASONS),
+        ),
     ),
     "wrong": Feature(
         "whether a secret was sent that is wrong; a missing one is not", ("yes", "no")
     ),
     "client": Feature(
-        "what the client says it is; it can only lose by that", ("Control UI", "another")
+        "what the client says it is; it can only lose by that",
+        ("Control UI", "web chat", "another"),
     ),
     "device": Feature(
         "what counts as the device: a probe that is not approved counts as none",
@@ -82,6 +87,7 @@ FEATURES: Mapping[str, Feature] = {
     "scopes": Feature(
         "what is asked for against what the device has", ("all covered", "some covered", "none")
     ),
+    "invited": Feature("what a setup code gives of what is asked for", ("all", "some", "nothing")),
     "rule": Feature(
         "what a rule of `gateway.pairing.autoApprove` gives beyond that", ("all", "some", "nothing")
     ),
@@ -91,6 +97,7 @@ _BY_METHOD = {
     Method.TOKEN: "shared secret",
     Method.PASSWORD: "shared secret",
     Method.DEVICE_TOKEN: "device token",
+    Method.BOOTSTRAP_TOKEN: "setup code",
     Method.TRUSTED_PROXY: "user of the proxy",
     Method.NONE: "none is asked for",
 }
@@ -107,13 +114,14 @@ def features_of(facts: Facts) -> dict[str, str]:
         "throttle": "open" if facts.locked_for_s is None else "locked",
         "credential": _credential(facts),
         "wrong": "yes" if isinstance(credential, Rejected) and credential.wrong else "no",
-        "client": "Control UI" if facts.params.client.id == CONTROL_UI_ID else "another",
+        "client": _client(facts),
         "device": _device(facts, record),
         "local": "yes" if facts.locality.local and facts.origin is None else "no",
         "silence": _silence(facts),
         "record": record,
         "identity": "another" if _is_another(facts) else "same",
         "scopes": _scopes(facts, record),
+        "invited": _invited(facts),
         "rule": _rule(facts, record),
     }
 
@@ -129,6 +137,21 @@ def _key(facts: Facts) -> str:
     if facts.proof is None:
         return "none"
     return facts.proof.reason if isinstance(facts.proof, ProofFailure) else "verified"
+
+
+def _client(facts: Facts) -> str:
+    client = facts.params.client
+    if client.id == CONTROL_UI_ID:
+        return "Control UI"
+    return "web chat" if "webchat" in (client.mode, client.id.removesuffix("-ui")) else "another"
+
+
+def _invited(facts: Facts) -> str:
+    accepted = facts.credential if isinstance(facts.credential, Accepted) else None
+    if accepted is None or accepted.invitation is None:
+        return "nothing"
+    enough = covers(accepted.invitation.scopes, facts.params.scopes)
+    return "all" if enough or facts.role != Role.OPERATOR else "some"
 
 
 def _credential(facts: Facts) -> str:

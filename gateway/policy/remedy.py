@@ -15,7 +15,7 @@ from gateway.policy.access import Facts, PairingReason, Refusal, Refuse, Require
 from gateway.policy.address import LocalityReason
 from gateway.policy.credentials import Accepted, AuthReason, Rejected
 from gateway.policy.origin import parse_origin
-from gateway.policy.rows import Row, keeps_knocking, row_of
+from gateway.policy.rows import LINK_HELPS, Row, is_page, keeps_knocking, row_of
 from gateway.policy.rules import missing_rule
 from gateway.policy.seen import (
     IN_FULL,
@@ -33,13 +33,16 @@ from gateway.protocol.close import MAX_REASON_BYTES, POLICY_VIOLATION
 from gateway.protocol.errors import DetailCode, ErrorCode, ErrorShape
 from stores.records import Role
 
-#: Wrong in these ways, the gateway's own secret helps, and these tell it or where it is.
-_SECRET_IS_SHOWN_BY = {
-    AuthReason.TOKEN_MISSING: "gateway auth-token --show",
-    AuthReason.TOKEN_MISMATCH: "gateway auth-token --show",
-    AuthReason.PASSWORD_MISSING: "config file",
-    AuthReason.PASSWORD_MISMATCH: "config file",
-}
+#: Wrong in these ways, the gateway's own secret helps, whichever kind it is, and this tells it.
+_SECRET_IS_SHOWN_BY = dict.fromkeys(
+    (
+        *(AuthReason.TOKEN_MISSING, AuthReason.TOKEN_MISMATCH),
+        *(AuthReason.PASSWORD_MISSING, AuthReason.PASSWORD_MISMATCH),
+    ),
+    "gateway auth-token --show",
+)
+
+_NEW_CODE_IS_MADE_BY = {AuthReason.BOOTSTRAP_TOKEN_INVALID: "devices invite"}
 
 #: A client that waits for approval and says so may knock again this often.
 RETRY_AFTER_MS = 3_000
@@ -250,7 +253,8 @@ def explain(
     plain = row.command or _plain_command(refusal, facts)
     operators = _operators_command(refusal, facts, lists) or plain
     command = operators if tier == IN_FULL else plain
-    remedy: dict[str, Any] = {"sentence": row.sentence, "where": row.where}
+    sentence = row.sentence + (_flaw(facts) if tier == IN_FULL else "")
+    remedy: dict[str, Any] = {"sentence": sentence, "where": row.where}
     if command is not None:
         remedy["command"] = f"{_prefix(words, tier)} {command}"
         remedy["where"] = _where(words, tier)
@@ -286,11 +290,17 @@ def _refused(
         error,
         row.close_code,
         row.text,
-        f"{row.sentence} Seen: {why}.",
+        f"{row.sentence}{_flaw(facts)} Seen: {why}.",
         f"{words.local} {command}" if command is not None else None,
         proxy_hint(facts.address, lists=lists, program=words.local),
         _about(error, facts),
     )
+
+
+def _flaw(facts: Facts) -> str:
+    """Return what is wrong with a setup code: for the log, and for who is local."""
+    flaw = facts.credential.flaw if isinstance(facts.credential, Rejected) else None
+    return "" if flaw is None else f" This one is {flaw}."
 
 
 def _reason(refusal: Refusal, facts: Facts) -> str:
@@ -302,7 +312,10 @@ def _reason(refusal: Refusal, facts: Facts) -> str:
 def _plain_command(refusal: Refusal, facts: Facts) -> str | None:
     """Return the command that helps whoever was refused, whatever this gateway knows."""
     if refusal is Refusal.CREDENTIALS and isinstance(facts.credential, Rejected):
-        return _SECRET_IS_SHOWN_BY.get(facts.credential.reason)
+        reason = facts.credential.reason
+        if is_page(facts) and (reason in LINK_HELPS or reason in _NEW_CODE_IS_MADE_BY):
+            return "dashboard"  # its link needs no secret to be typed into a page
+        return _SECRET_IS_SHOWN_BY.get(reason) or _NEW_CODE_IS_MADE_BY.get(reason)
     if refusal is Refusal.BLOCKED and facts.device_id is not None:
         return f"devices unblock {facts.device_id}"
     return None

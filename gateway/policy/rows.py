@@ -52,11 +52,16 @@ def row_of(refusal: Refusal, facts: Facts) -> Row:
     return _ROWS[refusal](facts)
 
 
+def is_page(facts: Facts) -> bool:
+    """Tell whether a client calls itself a page that operators open in a browser."""
+    client = facts.params.client
+    return client.id in (CONTROL_UI_ID, "webchat-ui") or client.mode == "webchat"
+
+
 def keeps_knocking(facts: Facts) -> bool:
     """Tell whether the client tries again by itself: pages and nodes do, a command would hang."""
     client = facts.params.client
-    page = client.id == CONTROL_UI_ID or client.mode == "webchat"
-    return page or client.mode == "node" or facts.role == Role.NODE
+    return is_page(facts) or client.mode == "node" or facts.role == Role.NODE
 
 
 def _protocol(facts: Facts) -> Row:
@@ -155,6 +160,12 @@ def _credentials(facts: Facts) -> Row:
     )
 
 
+#: For want of these a page is let in by a link that an operator makes.
+LINK_HELPS = (
+    *(AuthReason.TOKEN_MISSING, AuthReason.TOKEN_MISMATCH),
+    *(AuthReason.PASSWORD_MISSING, AuthReason.PASSWORD_MISMATCH),
+)
+
 #: What always works for the gateway's own user on its own machine.
 OFFLINE_LIST = "devices list --offline"
 
@@ -168,6 +179,8 @@ def _passes_by_the_proxy(facts: Facts, rejected: Rejected) -> bool:
 
 def _credentials_sentence(facts: Facts, rejected: Rejected) -> str:
     sentence = CREDENTIAL_SENTENCES[rejected.reason].format(header=rejected.header)
+    if is_page(facts) and rejected.reason in LINK_HELPS:
+        return f"{sentence} A browser gets in without it by the link of the command."
     return f"{sentence} {PROXY_PASSED_BY}" if _passes_by_the_proxy(facts, rejected) else sentence
 
 

@@ -27,6 +27,7 @@ class Entry(StrEnum):
     UPGRADED = "upgraded silently"
     PAIRED_BY_RULE = "paired by a rule"
     UPGRADED_BY_RULE = "upgraded by a rule"
+    INVITED = "paired by its setup code"
 
 
 class Gets(StrEnum):
@@ -34,6 +35,7 @@ class Gets(StrEnum):
 
     ASKED = "all it asks for"
     SHARED_PART = "what it asks for and has"
+    INVITED_PART = "what it asks for and the setup code gives"
     GRANTED_PART = "what it asks for and has or the rule gives"
     NONE = "none"
 
@@ -101,6 +103,16 @@ def _credential(
     told = Told(text, detail, command=command)
     name = reason.replace("_", "-")
     return AccessRow(name, Refusal.CREDENTIALS, _when(credential=reason), told)
+
+
+def _secret(
+    reason: str, text: str, detail: DetailCode, command: str
+) -> tuple[AccessRow, AccessRow]:
+    """Return the row of pages, which a link lets in, before that of all others."""
+    row = _credential(reason, text, detail, command)
+    when = _when(credential=reason, client=("Control UI", "web chat"))
+    told = Told(text, detail, command="openclaw dashboard")
+    return AccessRow(f"{row.name}-of-a-page", row.verdict, when, told), row
 
 
 def _proof(reason: str, text: str, detail: DetailCode) -> AccessRow:
@@ -174,13 +186,12 @@ _EARLY = (
     ),
 )
 
-#: Whom the proxy does not vouch for hears that, whatever else is missing.
-#: Why no secret was accepted: a user of a proxy is another matter.
+#: Why no secret was accepted. Whom the proxy does not vouch for hears that, whatever else is missing.
 NO_SECRET = tuple(reason.value for reason in AuthReason if not reason.startswith("trusted_proxy_"))
 _TOKEN = "unauthorized: gateway token"
 _PASSWORD = "unauthorized: gateway password"
 _OFFLINE = "openclaw devices list --offline"
-_SHOW, _FILE = "openclaw gateway auth-token --show", "openclaw config file"
+_SHOW = "openclaw gateway auth-token --show"
 
 #: No credential was accepted: whatever is on file of the device makes no difference here.
 _UNPROVEN = (
@@ -196,24 +207,25 @@ _UNPROVEN = (
         _when(credential=NO_SECRET, key="none", wrong="no"),
         _NO_DEVICE,
     ),
-    _credential("token_missing", f"{_TOKEN} missing (…)", DetailCode.AUTH_TOKEN_MISSING, _SHOW),
-    _credential("token_mismatch", f"{_TOKEN} mismatch (…)", DetailCode.AUTH_TOKEN_MISMATCH, _SHOW),
-    _credential(
-        "password_missing", f"{_PASSWORD} missing (…)", DetailCode.AUTH_PASSWORD_MISSING, _FILE
+    *_secret("token_missing", f"{_TOKEN} missing (…)", DetailCode.AUTH_TOKEN_MISSING, _SHOW),
+    *_secret("token_mismatch", f"{_TOKEN} mismatch (…)", DetailCode.AUTH_TOKEN_MISMATCH, _SHOW),
+    *_secret(
+        "password_missing", f"{_PASSWORD} missing (…)", DetailCode.AUTH_PASSWORD_MISSING, _SHOW
     ),
-    _credential(
-        "password_mismatch", f"{_PASSWORD} mismatch (…)", DetailCode.AUTH_PASSWORD_MISMATCH, _FILE
+    *_secret(
+        "password_mismatch", f"{_PASSWORD} mismatch (…)", DetailCode.AUTH_PASSWORD_MISMATCH, _SHOW
     ),
     _credential(
         "device_token_mismatch",
         "unauthorized: device token mismatch (rotate/reissue device token)",
         DetailCode.AUTH_DEVICE_TOKEN_MISMATCH,
     ),
-    _credential(
+    *_secret(
         "bootstrap_token_invalid",
         "unauthorized: setup code invalid, expired, revoked, or already used (create a new code; "
         "review `openclaw devices list`)",
         DetailCode.AUTH_BOOTSTRAP_TOKEN_INVALID,
+        "openclaw devices invite",
     ),
     *(
         _credential(reason, "unauthorized", DetailCode.AUTH_UNAUTHORIZED, _OFFLINE)
@@ -255,7 +267,7 @@ _WITHOUT_DEVICE = (
     AccessRow(
         "device-token-without-device",
         Refusal.NO_DEVICE,
-        _when(device="none", credential=("device token", "none is asked for")),
+        _when(device="none", credential=("device token", "setup code", "none is asked for")),
         _NO_DEVICE,
     ),
     AccessRow(
@@ -282,6 +294,14 @@ _SILENT = ("with the secret", "without one")
 
 #: A verified key and an accepted credential: what is on file decides, then the rules.
 _DEVICES = (
+    AccessRow("invited", Entry.INVITED, _when(record="none", invited="all"), gets=Gets.ASKED),
+    AccessRow(
+        "partly-invited",
+        Entry.INVITED,
+        _when(record="none", invited="some"),
+        gets=Gets.INVITED_PART,
+        waits=True,
+    ),
     AccessRow("local-device", Entry.PAIRED, _when(record="none", silence=_SILENT), gets=Gets.ASKED),
     AccessRow(
         "device-by-rule", Entry.PAIRED_BY_RULE, _when(record="none", rule="all"), gets=Gets.ASKED

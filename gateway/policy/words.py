@@ -48,7 +48,7 @@ NEXT_STEP = {
     AuthReason.PASSWORD_MISSING: "update_auth_configuration",
     AuthReason.PASSWORD_MISMATCH: "update_auth_credentials",
     AuthReason.DEVICE_TOKEN_MISMATCH: "update_auth_credentials",
-    AuthReason.BOOTSTRAP_TOKEN_INVALID: "update_auth_credentials",
+    AuthReason.BOOTSTRAP_TOKEN_INVALID: "review_auth_configuration",
     AuthReason.PROXY_UNTRUSTED_SOURCE: "review_auth_configuration",
     AuthReason.PROXY_LOOPBACK_SOURCE: "review_auth_configuration",
     AuthReason.PROXY_MISSING_HEADER: "review_auth_configuration",
@@ -60,19 +60,19 @@ NEXT_STEP = {
 CREDENTIAL_SENTENCES = {
     AuthReason.TOKEN_MISSING: (
         "No token was sent. Give this client the gateway's own: gateway.auth.token in the "
-        "configuration on the gateway's machine."
+        "configuration on the gateway's machine, unless it was started with another."
     ),
     AuthReason.TOKEN_MISMATCH: (
         "The token that was sent is not the gateway's. The right one is gateway.auth.token in the "
-        "configuration on the gateway's machine."
+        "configuration on the gateway's machine, unless it was started with another."
     ),
     AuthReason.PASSWORD_MISSING: (
         "No password was sent. Give this client the gateway's own: gateway.auth.password in the "
-        "configuration on the gateway's machine."
+        "configuration on the gateway's machine, unless it was started with another."
     ),
     AuthReason.PASSWORD_MISMATCH: (
         "The password that was sent is not the gateway's. The right one is gateway.auth.password "
-        "in the configuration on the gateway's machine."
+        "in the configuration on the gateway's machine, unless it was started with another."
     ),
     AuthReason.DEVICE_TOKEN_MISMATCH: (
         "The device token that was sent is not valid, or not any more. Connect with the gateway's "
@@ -80,8 +80,8 @@ CREDENTIAL_SENTENCES = {
         "approves."
     ),
     AuthReason.BOOTSTRAP_TOKEN_INVALID: (
-        "The setup code is unknown, expired or used. Connect with the gateway's own token or "
-        "password instead."
+        "The setup code or link is unknown, expired, revoked or used. Ask for a new one: it is "
+        "made on the gateway's machine."
     ),
     AuthReason.PROXY_UNTRUSTED_SOURCE: (
         "This gateway lets in whom its proxy signs in, and this connection does not come from that "

@@ -49,6 +49,7 @@ class HelloAuth:
         scopes: Those of the device token; the session may hold fewer.
         device_token: For the client to keep; only with a device.
         issued_at_ms: When ``device_token`` was issued, epoch ms.
+        device_tokens: Those of further roles that a setup code gave, as the wire has them.
     """
 
     method: str
@@ -57,6 +58,7 @@ class HelloAuth:
     device_token: str | None = field(default=None, repr=False)
     issued_at_ms: int | None = None
     pending_upgrade: PendingUpgrade | None = None
+    device_tokens: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
 
     def to_wire(self) -> dict[str, Any]:
         """Return the ``auth`` object; what is not set is left out."""
@@ -66,6 +68,8 @@ class HelloAuth:
             wire["deviceToken"] = self.device_token
         if self.issued_at_ms is not None:
             wire["issuedAtMs"] = self.issued_at_ms
+        if self.device_tokens:
+            wire["deviceTokens"] = [dict(one) for one in self.device_tokens]
         if self.pending_upgrade is not None:
             wire["pendingUpgrade"] = self.pending_upgrade.to_wire()
         return wire

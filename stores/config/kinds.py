@@ -206,9 +206,10 @@ def network_or_published_port(value: Any) -> IPNetwork | Literal["published-port
     try:
         return network(value)
     except MismatchError as error:
-        raise MismatchError(
-            f'{error.expected}, or "{PUBLISHED_PORT}"', remedy=error.remedy
-        ) from None
+        too_wide = (
+            error.remedy and "name the network that those devices are in, such as 10.1.2.0/24"
+        )
+        raise MismatchError(f'{error.expected}, or "{PUBLISHED_PORT}"', remedy=too_wide) from None
 
 
 @_kind(type="string", pattern=r"^[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#@]+/?$")

@@ -34,8 +34,7 @@ def refuse_unsafe_start(config: Config, auth: GatewayAuth, *, bind: Bind | None 
         raise ConfigError(
             f"gateway.bind is {bind or gateway.bind} and gateway.auth.mode is none: "
             "everybody who reaches the port would be let in",
-            remedy="ask for a token with `openclaw config set gateway.auth.mode token`, or listen on "
-            "this machine alone with `openclaw config set gateway.bind loopback`",
+            remedy=_ways_in(auth, by_option=bind not in (None, gateway.bind)),
         )
     if auth.mode is AuthMode.PASSWORD and auth.password is None:
         raise ConfigError(
@@ -45,6 +44,16 @@ def refuse_unsafe_start(config: Config, auth: GatewayAuth, *, bind: Bind | None 
         )
     if auth.mode is AuthMode.TRUSTED_PROXY:
         _refuse_unusable_proxy(config)
+
+
+def _ways_in(auth: GatewayAuth, *, by_option: bool) -> str:
+    """Return both ways out, each where the value came from: no file undoes an option."""
+    mode, place = (f"openclaw config set gateway.{key}" for key in ("auth.mode", "bind"))
+    if auth.mode_source == "--auth":
+        mode = "openclaw gateway run --auth"
+    if by_option:
+        place = "openclaw gateway run --bind"
+    return f"ask for a token with `{mode} token`, or listen on this machine alone with `{place} loopback`"
 
 
 def _is_loopback(config: Config, bind: Bind | None) -> bool:

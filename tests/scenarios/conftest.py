@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.scenarios.container_image import Image, built_image
 from tests.scenarios.systemd_box import Box, booted_box
 
 
@@ -14,3 +15,10 @@ def box() -> Iterator[Box]:
     """Return a booted systemd; each test makes its own users in it."""
     with booted_box() as booted:
         yield booted
+
+
+@pytest.fixture(scope="session")
+def image() -> Iterator[Image]:
+    """Return the image that the Dockerfile describes; it is built once."""
+    with built_image() as built:
+        yield built

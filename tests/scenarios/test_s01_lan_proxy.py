@@ -131,11 +131,14 @@ def test_s1_the_network_of_clients_is_warned_of(lan: Lan) -> None:
     lan.through_proxy(BROWSER, key=new_key())
 
     validated = lan.openclaw("config", "validate", "--json")
+    audited = lan.openclaw("security", "audit")
 
     (warning,) = validated.json["warnings"]
     assert validated.code == 0
     assert "192.168.178.0/24 is a client network" in warning
     assert "list only the proxies" in warning
+    assert audited.code == 0, audited
+    assert "192.168.178.0/24 is a client network" in audited.out
     eventually(lambda: "192.168.178.0/24 is a client network" in lan.gateway.said())
 
 

@@ -58,6 +58,7 @@ def behind_proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
         pytest.param(("devices", "list"), id="list"),
         pytest.param(("health",), id="health"),
         pytest.param(("gateway", "call", "status"), id="status"),
+        pytest.param(("gateway", "status", "--require-rpc"), id="gateway-status"),
     ],
 )
 def test_s3_a_trusted_proxy_on_loopback_does_not_lock_the_machine_itself_out(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import threading
 from collections.abc import Iterator
@@ -22,6 +23,31 @@ MADE_FOR_SECRETS = {
     "identity/device-auth.json",
 }
 WRONG = "a-wrong-secret-that-somebody-tried"
+
+
+PAGES = ("/", "/metrics", "/readyz", "/healthz", "/startupz", f"/{WRONG}", f"/?token={WRONG}")
+
+
+def page(port: int, path: str, secret: str) -> str:
+    """Return what a path answers: to this user, to who shows the secret, and to one who guesses."""
+    asking: list[tuple[()] | tuple[str, str]] = [
+        (),
+        ("Authorization", f"Bearer {secret}"),
+        ("Authorization", f"Bearer {WRONG}"),
+    ]
+    told = []
+    for header in asking:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        try:
+            away = {"X-Forwarded-For": "198.51.100.7"} if header else {}
+            connection.request("GET", path, headers=dict([header] if header else []) | away)
+            answer = connection.getresponse()
+            told.append(f"{answer.status} {answer.getheaders()} {answer.read().decode()}")
+        finally:
+            connection.close()
+    if path == "/metrics":
+        assert [one[:3] for one in told] == ["200", "200", "401"]
+    return "\n".join(told)
 
 
 @contextmanager
@@ -71,6 +97,8 @@ def everything(gateway: Gateway, mode: str) -> tuple[list[Finished], list[Knock]
         run("gateway", "call", "device.pair.list"),
         run("gateway", "call", "no.such.method", env={"OPENCLAW_DEBUG": "1"}),
         run("gateway", "run"),
+        run("logs"),
+        run("logs", "--json", "--level", "debug"),
     ]
     admitted = knock(gateway.port, "config.get", "device.pair.list", **device)
     tokens = [str(admitted.auth["deviceToken"])]
@@ -103,9 +131,11 @@ def test_no_secret_is_anywhere_but_where_it_is_kept(tmp_path: Path, mode: str) -
         config.chmod(0o600)
     with watched_titles() as titles, running_gateway(state_dir, "--verbose") as gateway:
         done, knocks, tokens = everything(gateway, mode)
+        pages = {path: page(gateway.port, path, gateway.token) for path in PAGES}
         secrets = {gateway.token, own_token(gateway), *tokens, WRONG}
+        done.append(gateway.openclaw("logs", "--since", "1h"))
 
-    said = {f"command {n}": one.out + one.err for n, one in enumerate(done)}
+    said = pages | {f"command {n}": one.out + one.err for n, one in enumerate(done)}
     said["gateway"] = gateway.said()
     said["titles"] = "\n".join(titles)
     for number, one in enumerate(knocks):

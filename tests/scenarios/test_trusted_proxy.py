@@ -269,4 +269,5 @@ def test_what_would_let_in_nobody_or_everybody_does_not_start(
 
     assert refused.code == 78, refused
     assert all(key in refused.err for key in keys)
-    assert "openclaw config set" in refused.err
+    # no file undoes an option
+    assert f"openclaw {'gateway run --auth token' if words else 'config set'}" in refused.err

@@ -1,0 +1,113 @@
+"""What is around the gateway: its service, who has its port, the proxies before it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from attrs import evolve
+
+from cli.place import Place
+from stores.checks.exposure import published_port
+from stores.checks.finding import Finding, Scene, Severity
+
+if TYPE_CHECKING:
+    from cli.service.verdict import Finding as Verdict
+
+#: Troubles of a service that concern somebody only who has one.
+_OF_A_UNIT = ("unit-masked", "unit-stale", "no-linger", "no-user-manager", "no-bus-package")
+_OF_THE_PORT = ("port-of-another-unit", "port-of-another-user", "port-of-another-program")
+_TITLES = {
+    "unit-masked": "The gateway's service is masked",
+    "unit-stale": "The gateway's service is set up for another version, or was changed by hand",
+    "no-linger": "The gateway's service stops when its user logs out",
+    "no-user-manager": "The gateway's service cannot run: its user has no service manager",
+    "no-bus-package": "The gateway's service cannot run: a package is missing",
+    "port-of-another-unit": "Another service has the gateway's port",
+    "port-of-another-user": "Another user has the gateway's port",
+    "port-of-another-program": "Another program has the gateway's port",
+}
+
+
+def service(scene: Scene, here: Place) -> Iterator[Finding]:
+    """Yield what is wrong with the service, if there is one, and who else has the port."""
+    from cli.service.report import unit_report  # late, as below: the check itself needs it alone
+    from cli.service.service import service_here
+    from cli.service.verdict import judge
+
+    for system in (False, True):
+        mine = service_here(here, system=system)
+        if system and mine.present() is None:
+            break
+        report = unit_report(mine)
+        facts = report.facts
+        # who has the port counts without systemd, too, and in the home of somebody else
+        anyway = evolve(facts, systemd=True, manager=True, home_owner=facts.user)
+        port = [one for one in judge(anyway) if str(one.trouble) in _OF_THE_PORT]
+        unit = [one for one in report.findings if str(one.trouble) in _OF_A_UNIT]
+        if facts.installed:
+            yield from map(_told, unit)
+        if not system:
+            yield from map(_told, port)
+    if _in_container() and scene.loaded is not None:
+        bind = scene.loaded.config.gateway.bind
+        if bind not in ("loopback", "auto"):
+            yield published_port(f"the gateway is in a container, and gateway.bind is {bind}")
+
+
+def _told(one: Verdict) -> Finding:
+    name = str(one.trouble)
+    return Finding(
+        id=name,
+        severity=Severity.ERROR if name in _OF_THE_PORT else Severity.WARNING,
+        title=_TITLES[name],
+        saw=one.problem,
+        command=one.command,
+    )
+
+
+def _in_container() -> bool:
+    return any(os.path.exists(one) for one in ("/.dockerenv", "/run/.containerenv"))
+
+
+def proxies(scene: Scene) -> Iterator[Finding]:
+    """Yield what `openclaw doctor proxy` finds."""
+    if scene.loaded is None:
+        return
+    from cli.explain_peer import machine_names
+    from cli.proxy_findings import findings_of, reports_of
+    from stores.peers_seen import FILE_NAME, PeersSeen, read_peers
+
+    peers = read_peers(scene.paths.logs_dir / FILE_NAME) or PeersSeen()
+    gateway = scene.loaded.config.gateway
+    reports = reports_of(peers, gateway, machine_names(), now_ms=scene.now_ms)
+    for one in findings_of(peers, reports, gateway):
+        yield Finding(
+            id=one.id,
+            severity=Severity.WARNING if one.severity == "warning" else Severity.INFO,
+            title=_PROXY_TITLES.get(one.id, "A proxy is set up in a way that may not be meant"),
+            saw=f"{one.seen}; {one.sentence}",
+            command=one.command or scene.command("doctor proxy"),
+            security=one.id in _PROXY_SECURITY,
+        )
+
+
+_PROXY_TITLES = {
+    "untrusted-proxy": "Something sends proxy headers and is not a trusted proxy",
+    "client-network-in-trusted-proxies": "The gateway trusts a whole network to be proxies",
+    "real-ip-only": "A trusted proxy sends X-Real-IP only",
+    "names-nobody": "A trusted proxy names no client",
+    "appended": "A trusted proxy passes on what clients write",
+    "proxy-forwards-nothing": "A proxy seems to forward no client address",
+    "docker-proxy": "Browsers come through a published port",
+    "plain-forwarder": "Connections come through a forwarder that names nobody",
+    "lost-upgrade": "A proxy drops the Upgrade header of WebSockets",
+    "never-matched": "A trusted proxy was never seen",
+}
+_PROXY_SECURITY = (
+    "client-network-in-trusted-proxies",
+    "appended",
+    "untrusted-proxy",
+    "never-matched",
+)

@@ -1,0 +1,96 @@
+"""`openclaw nodes approve`, `reject`, `rename` and `remove`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from cli.node_road import COMMANDS, NodeRoad, find_node, find_pending
+from cli.output import json_text, printable, say
+from cli.place import TargetOptions, target_options
+
+
+@click.command("approve")
+@click.argument("request")
+@target_options
+def approve(*, options: TargetOptions, request: str) -> None:
+    """Approve what waits of a node: the device itself, or its commands.
+
+    REQUEST is the code that `openclaw nodes pending` shows, or the node's id or 8 characters of it.
+    """
+    road = NodeRoad(options)
+    item = find_pending(road.pending(), request)
+    of_commands = item["approval"] == COMMANDS
+    method = "node.pair.approve" if of_commands else "device.pair.approve"
+    answer = road.ask(method, {"requestId": item["requestId"]})
+    if options.as_json:
+        say(json_text(answer))
+        return
+    node_id = printable(str(item.get("nodeId", "?")))
+    code = printable(str(answer.get("requestId", item["requestId"])))
+    if not of_commands:
+        say(f"Approved the device {node_id} ({code})")
+        say("  It gets in at its next try; then its commands wait: `openclaw nodes pending`.")
+        return
+    approved = answer.get("node")
+    told: dict[str, Any] = approved if isinstance(approved, dict) else {}
+    commands = told.get("commands")
+    named = ", ".join(map(str, commands)) if isinstance(commands, list) else ""
+    say(f"Approved the commands of {node_id} ({code})")
+    say(printable(f"  {named or 'none'}", limit=2_000))
+
+
+@click.command("reject")
+@click.argument("request")
+@target_options
+def reject(*, options: TargetOptions, request: str) -> None:
+    """Turn down what waits of a node; it asks again when it connects.
+
+    REQUEST is the code that `openclaw nodes pending` shows, or the node's id or 8 characters of it.
+    """
+    road = NodeRoad(options)
+    item = find_pending(road.pending(), request)
+    method = "node.pair.reject" if item["approval"] == COMMANDS else "device.pair.reject"
+    answer = road.ask(method, {"requestId": item["requestId"]})
+    if options.as_json:
+        say(json_text(answer))
+        return
+    say(printable(f"Rejected {item.get('nodeId', '?')} ({item['requestId']})"))
+
+
+@click.command("rename")
+@click.argument("node")
+@click.argument("name")
+@target_options
+def rename(*, options: TargetOptions, node: str, name: str) -> None:
+    """Give a node a name of yours.
+
+    NODE is its id, 8 characters of it, or the name it has.
+    """
+    road = NodeRoad(options)
+    found = find_node(road.nodes(), node)
+    answer = road.ask("node.rename", {"nodeId": found["nodeId"], "displayName": name})
+    if options.as_json:
+        say(json_text(answer))
+        return
+    say(printable(f"{found['nodeId']} is called {answer.get('displayName', name)}", limit=200))
+
+
+@click.command("remove")
+@click.argument("node")
+@target_options
+def remove(*, options: TargetOptions, node: str) -> None:
+    """Take the approval of a node's commands away; the device stays paired.
+
+    NODE is its id, 8 characters of it, or its name.
+    """
+    road = NodeRoad(options)
+    found = find_node(road.nodes(), node)
+    answer = road.ask("node.pair.remove", {"nodeId": found["nodeId"]})
+    if options.as_json:
+        say(json_text(answer))
+        return
+    node_id = printable(str(found["nodeId"]))
+    say(f"The commands of {node_id} are approved no more")
+    say(f"  It stays paired; to forget the device too: openclaw devices remove {node_id}")

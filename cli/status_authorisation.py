@@ -1,0 +1,103 @@
+"""The third verdict on a gateway: whether it lets this command in, as what, and if not why.
+
+Rule: judged from gathered facts alone, like the other two.
+"""
+
+from __future__ import annotations
+
+import shlex
+
+from cli.failures import GatewayRefusedError
+from cli.status_facts import StatusFacts
+from cli.status_verdict import Verdict, of_error, verdict
+from stores.errors import UserFacingError
+
+ADMIN, WRITE, READ = "operator.admin", "operator.write", "operator.read"
+
+_MISMATCHES = ("AUTH_TOKEN_MISMATCH", "AUTH_PASSWORD_MISMATCH")
+
+
+def judge_authorisation(facts: StatusFacts) -> Verdict:
+    """Tell whether the gateway lets this command in, and as what."""
+    knock, aim = facts.knock, facts.aim
+    if knock is None or not knock.shook_hands:
+        return Verdict(good=None, saw="not tried: that needs the handshake")
+    if aim.held_back is not None:
+        return of_error(False, aim.held_back, f"nothing was sent: {aim.held_back.problem}")
+    error = knock.error
+    if isinstance(error, GatewayRefusedError) and not error.admitted:
+        return _refused(facts, error)
+    if not knock.admitted:
+        assert error is not None
+        return of_error(False, error)
+    if error is not None or not knock.scopes:
+        return _without_scopes(facts)
+    saw = f"let in as operator ({capability(facts)}: {', '.join(knock.scopes)})"
+    if knock.first_error is not None:
+        stale = _refused(facts, knock.first_error)
+        return Verdict(
+            good=True,
+            saw=f"{saw}, by this device's own token; {stale.saw}",
+            remedy=stale.remedy,
+            command=stale.command,
+            where=stale.where,
+        )
+    return Verdict(good=True, saw=f"{saw}, by {aim.source or 'nothing: none is asked for'}")
+
+
+def _refused(facts: StatusFacts, error: UserFacingError) -> Verdict:
+    assert isinstance(error, GatewayRefusedError)
+    source = facts.aim.source
+    code = error.details.get("code", error.code)
+    saw = f"the gateway answered and refused: {error.problem} ({code})"
+    if source is not None:
+        saw += f"; the credential came from {source}"
+    better = _stale_secret(facts) if code in _MISMATCHES and facts.aim.local else None
+    if better is not None:
+        return verdict(False, f"{saw}, and the gateway runs with another one", better)
+    return of_error(False, error, saw)
+
+
+def _stale_secret(facts: StatusFacts) -> str | None:
+    """Return how to come by the secret that the running gateway takes, if that can be told."""
+    own = next((one for one in facts.secrets if one.place == "process"), None)
+    used = next((one for one in facts.secrets if one.presented), None)
+    if own is None or used is None or own.fingerprint == used.fingerprint:
+        return None
+    running = facts.aim.running
+    if used.place == "flag":
+        return f"leave it out: `{facts.openclaw} gateway status` finds the configured one"
+    if used.place == "environment":
+        return f"take that variable away with `unset {used.source.removeprefix('env ')}`"
+    if running is not None and running.config_path not in (None, str(_config_path(facts))):
+        path = shlex.quote(str(running.config_path))
+        return f"use its configuration: `OPENCLAW_CONFIG_PATH={path} openclaw gateway status`"
+    return f"let it take the configured one with `{facts.openclaw} gateway restart`"
+
+
+def _config_path(facts: StatusFacts) -> object:
+    return facts.aim.configured.loaded.path
+
+
+def _without_scopes(facts: StatusFacts) -> Verdict:
+    return verdict(
+        False,
+        "the gateway accepts the credential, but this device is not approved there, so it may do "
+        "nothing; this look leaves no request behind",
+        f"ask to be approved with `{facts.openclaw} devices list`, and approve the code that it "
+        "prints on the gateway's machine",
+    )
+
+
+def capability(facts: StatusFacts) -> str:
+    """Return in one word what this command may do there, as published commands put it."""
+    knock = facts.knock
+    error = knock.error if knock else None
+    if isinstance(error, GatewayRefusedError) and error.details.get("code") == "PAIRING_REQUIRED":
+        return "pairing-pending"
+    if knock is None or not knock.admitted:
+        return "connect-only" if knock is not None and knock.shook_hands else "unknown"
+    for scope, word in ((ADMIN, "admin-capable"), (WRITE, "write-capable"), (READ, "read-only")):
+        if scope in knock.scopes:
+            return word
+    return "connected-no-operator-scope"

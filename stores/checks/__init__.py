@@ -1,0 +1,1 @@
+"""What `openclaw doctor` looks at: facts gathered from files, findings out, and the safe repairs."""

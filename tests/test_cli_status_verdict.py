@@ -1,0 +1,168 @@
+"""The three verdicts, from facts: what no whole program shows easily."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from cli.failures import Failure, GatewayRefusedError, GatewayUnreachableError
+from cli.place import Place, TargetOptions
+from cli.status_aim import Aim, Configured, HeldBackError, refuse_strangers, take_aim
+from cli.status_authorisation import capability, judge_authorisation
+from cli.status_facts import SecretSeen, StatusFacts
+from cli.status_knock import Knock, Stage
+from cli.status_verdict import judge_handshake, judge_process
+from stores.config.load import interpret
+from stores.port_owner import PortOwner
+from stores.running import Running, Standing
+from stores.target import resolve_target
+
+HERE = Place({"HOME": "/nowhere", "OPENCLAW_STATE_DIR": "/nowhere/state"})
+LOADED = interpret(Path("/nowhere/state/openclaw.json"), None, {})
+TARGET = resolve_target(LOADED, {})
+RUNNING = Running(standing=Standing.RUNS, pid=77, uid=os.geteuid(), port=18789, bind="loopback")
+OURS = PortOwner(os.geteuid(), 77, "openclaw gateway run")
+
+
+def facts(*, aim: dict[str, Any] | None = None, **more: Any) -> StatusFacts:
+    found = Aim(configured=Configured(loaded=LOADED), running=None, target=TARGET)
+    return StatusFacts(here=HERE, uid=os.geteuid(), aim=evolve(found, **aim or {}), **more)
+
+
+def unreachable(how: Failure, at: Stage, problem: str = "it went wrong") -> Knock:
+    return Knock(took_ms={Stage.TCP: 1, at: 2}, error=GatewayUnreachableError(how, problem))
+
+
+def refused(code: str, *, admitted: bool = False) -> Knock:
+    error = GatewayRefusedError("no", code="X", details={"code": code}, admitted=admitted)
+    at = Stage.RPC if admitted else Stage.CONNECT
+    return Knock(took_ms={Stage.TCP: 1, Stage.CHALLENGE: 1, at: 2}, error=error)
+
+
+@pytest.mark.parametrize(
+    ("aim", "good", "said"),
+    [
+        pytest.param({"running": RUNNING, "holder": OURS}, True, "listening on port", id="well"),
+        pytest.param({"running": RUNNING}, False, "another network namespace", id="no-listener"),
+        pytest.param(
+            {"running": RUNNING, "holder": PortOwner(4242, None)},
+            False,
+            "is held by a process of user",
+            id="port-of-another",
+        ),
+        pytest.param(
+            {"running": evolve(RUNNING, standing=Standing.ELSEWHERE, host="c0ffee")},
+            None,
+            "container c0ffee",
+            id="container",
+        ),
+        pytest.param({"holder": PortOwner(4242, None)}, False, "uid 4242", id="no-name"),
+    ],
+)
+def test_the_process(aim: dict[str, Any], good: bool | None, said: str):
+    found = judge_process(facts(aim=aim))
+
+    assert found.good is good
+    assert said in found.saw
+    assert found.good is True or found.command
+
+
+@pytest.mark.parametrize(
+    ("how", "command"),
+    [
+        pytest.param(Failure.TIMEOUT, "openclaw gateway restart", id="stuck"),
+        pytest.param(Failure.DROPPED, "openclaw gateway probe", id="dropped"),
+    ],
+)
+def test_a_process_that_is_well_and_does_not_answer(how: Failure, command: str):
+    aim = {"running": RUNNING, "holder": OURS}
+
+    found = judge_handshake(facts(aim=aim, knock=unreachable(how, Stage.UPGRADE)))
+
+    assert found.good is False
+    assert found.command == command
+
+
+@pytest.mark.parametrize(
+    ("knock", "good", "word"),
+    [
+        pytest.param(refused("PAIRING_REQUIRED"), True, "pairing-pending", id="pairing"),
+        pytest.param(refused("AUTH_TOKEN_MISSING"), True, "connect-only", id="refused"),
+        pytest.param(
+            refused("MISSING_SCOPE", admitted=True), True, "connected-no-operator-scope", id="scope"
+        ),
+        pytest.param(unreachable(Failure.DROPPED, Stage.CHALLENGE), False, "unknown", id="silent"),
+        pytest.param(
+            unreachable(Failure.TIMEOUT, Stage.CONNECT), True, "connect-only", id="no-answer"
+        ),
+    ],
+)
+def test_what_refused_has_answered(knock: Knock, good: bool, word: str):
+    found = facts(aim={"running": RUNNING, "holder": OURS}, knock=knock)
+
+    assert judge_handshake(found).good is good
+    assert judge_authorisation(found).good in (False, None)
+    assert capability(found) == word
+    for one in (judge_process(found), judge_handshake(found), judge_authorisation(found)):
+        assert "unreachable" not in one.saw
+
+
+def test_a_challenge_that_comes_late_is_remarked():
+    knock = Knock(took_ms={Stage.TCP: 1, Stage.CHALLENGE: 900})
+
+    assert "its challenge took 900 ms" in judge_handshake(facts(knock=knock)).saw
+
+
+@pytest.mark.parametrize(
+    ("place", "source", "command"),
+    [
+        pytest.param("flag", "--token", "openclaw gateway status", id="flag"),
+        pytest.param("environment", "env T", "unset T", id="environment"),
+        pytest.param("config", "gateway.auth.token", "openclaw gateway restart", id="config"),
+    ],
+)
+def test_a_mismatch_names_where_the_secret_came_from(place: str, source: str, command: str):
+    secrets = (
+        SecretSeen(place=place, source=source, fingerprint="aa", presented=True),
+        SecretSeen(place="process", source="the running gateway", fingerprint="bb"),
+    )
+    knock = refused("AUTH_TOKEN_MISMATCH")
+    aim = {"running": RUNNING, "holder": OURS, "source": source}
+
+    found = judge_authorisation(facts(aim=aim, knock=knock, secrets=secrets))
+
+    assert found.command == command
+    assert f"came from {source}" in found.saw
+
+
+@pytest.mark.parametrize(
+    ("uid", "sent"),
+    [
+        pytest.param(os.geteuid(), True, id="own"),
+        pytest.param(0, True, id="root"),
+        pytest.param(4242, False, id="another"),
+    ],
+)
+def test_a_secret_is_shown_to_its_own_user_and_root_only(uid: int, sent: bool):
+    aim = facts(aim={"holder": PortOwner(uid, None)}).aim
+
+    if sent:
+        refuse_strangers(aim)
+    else:
+        with pytest.raises(HeldBackError, match="not meant for them"):
+            refuse_strangers(aim)
+
+
+def test_an_aim_at_a_machine_without_anything_is_the_usual_port(tmp_path: Path):
+    here = Place({"HOME": str(tmp_path)})
+
+    aim = take_aim(TargetOptions(), here)
+
+    assert aim.target is not None
+    assert aim.source_of_target == "local loopback"
+    assert aim.held_back is not None
+    assert list(tmp_path.iterdir()) == []
