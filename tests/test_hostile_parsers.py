@@ -125,7 +125,8 @@ def spoilt_connects(draw: st.DrawFn) -> object:
     for _ in range(draw(st.integers(1, 3))):
         holder = draw(st.sampled_from([params, params["client"], params["device"], params["auth"]]))
         if isinstance(holder, dict):
-            holder[draw(st.sampled_from(sorted(holder)) | TEXTS)] = draw(JSON)
+            names = st.sampled_from(sorted(holder)) | TEXTS if holder else TEXTS
+            holder[draw(names)] = draw(JSON)
     return params
 
 

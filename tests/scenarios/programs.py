@@ -116,12 +116,29 @@ class Gateway:
         assert secret is not None
         return secret
 
+    def _settle(self) -> None:
+        """Wait until nothing more is written: the gateway's log is written by a thread of its own."""
+        seen: list[int] | None = None
+        while self.process.poll() is None:
+            files = (self.stderr, *(self.state_dir / "logs").glob("gateway-*.jsonl"))
+            sizes = [file.stat().st_size for file in files]
+            if sizes == seen:
+                return
+            seen = sizes
+            time.sleep(0.05)
+
     def said(self) -> str:
         """What it wrote on standard error so far; not what an earlier one on its port wrote."""
+        self._settle()
+        return self.said_by_now()
+
+    def said_by_now(self) -> str:
+        """The same, whatever is on its way: for who looks again and again."""
         return self.stderr.read_bytes()[self.said_before :].decode()
 
     def logged(self) -> list[dict[str, Any]]:
         """The lines of its log file."""
+        self._settle()
         return [
             json.loads(line)
             for file in sorted((self.state_dir / "logs").glob("gateway-*.jsonl"))
@@ -205,8 +222,8 @@ def wait_until_it_listens(gateway: Gateway) -> None:
 
     def listens() -> bool:
         code = gateway.process.poll()
-        assert code is None, f"the gateway ended with {code}:\n{gateway.said()}"
-        return "listening on" in gateway.said()
+        assert code is None, f"the gateway ended with {code}:\n{gateway.said_by_now()}"
+        return "listening on" in gateway.said_by_now()
 
     eventually(listens, within_s=READY_WITHIN_S)
 

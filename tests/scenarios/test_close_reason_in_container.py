@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.scenarios.clients import FROM_AFAR, READ, knock, new_key
-from tests.scenarios.programs import running_gateway
+from tests.scenarios.programs import eventually, running_gateway
 
 pytestmark = [pytest.mark.slow, pytest.mark.real("namespaces")]
 
@@ -43,7 +43,8 @@ def test_who_is_local_reads_the_way_in_and_who_is_not_reads_the_bare_command(
         near = knock(gateway.port, key=new_key(), **words)
         why = gateway.openclaw("gateway", "why", "--json").json["refusal"]
         afar = knock(gateway.port, key=new_key(), headers=FROM_AFAR, **words)
-        log = gateway.said()
+        line = f"run: {prefix} openclaw devices approve {afar.request_id}"
+        eventually(lambda: line in gateway.said())
 
     for refused, command in ((near, f"{prefix} openclaw"), (afar, "openclaw")):
         assert refused.close is not None
@@ -59,4 +60,3 @@ def test_who_is_local_reads_the_way_in_and_who_is_not_reads_the_bare_command(
     assert near.details["remedy"]["where"] == "container"
     assert prefix not in json.dumps(afar.error)
     assert why["command"] == f"{prefix} openclaw devices approve {near.request_id}"
-    assert f"run: {prefix} openclaw devices approve {afar.request_id}" in log
