@@ -11,11 +11,14 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from attrs import evolve
+
 from benchmarks.costs import cost_rows
 from benchmarks.crowd import crowd_rows
 from benchmarks.devices import device_rows
 from benchmarks.effort import FULL, QUICK, Effort
 from benchmarks.footprint import memory_rows, start_rows
+from benchmarks.routing import routing_rows
 from benchmarks.table import Row, table_of
 
 MEASURES: dict[str, Callable[[Effort, Path], Iterator[Row]]] = {
@@ -24,6 +27,7 @@ MEASURES: dict[str, Callable[[Effort, Path], Iterator[Row]]] = {
     "start": start_rows,
     "crowd": crowd_rows,
     "devices": device_rows,
+    "routing": routing_rows,
 }
 
 
@@ -33,13 +37,19 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="show that it works; prove nothing")
     parser.add_argument("--check", action="store_true", help="exit 1 if a target is missed")
     parser.add_argument("--only", choices=MEASURES, help="measure one part")
+    parser.add_argument(
+        "--endure", type=int, metavar="N", help="look at memory over N requests (routing)"
+    )
     words = parser.parse_args()
+    effort = QUICK if words.quick else FULL
+    if words.endure:
+        effort = evolve(effort, endured=words.endure)
     begun_s = time.perf_counter()
     chosen = [MEASURES[words.only]] if words.only else list(MEASURES.values())
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="openclaw-bench-") as scratch:
         for measure in chosen:
-            for row in measure(QUICK if words.quick else FULL, Path(scratch)):
+            for row in measure(effort, Path(scratch)):
                 rows.append(row)
                 print(f"{row.name} …", file=sys.stderr, flush=True)
     print(table_of(rows))

@@ -52,17 +52,19 @@ class Client:
         self._unread = self._unread.partition(b"\r\n\r\n")[2]
         self._nonce: str = self._receive()["payload"]["nonce"]
 
-    def connect(self, key: KeyPair) -> dict[str, Any]:
-        """Shake hands as an operator and return the response."""
+    def connect(self, key: KeyPair, *, commands: tuple[str, ...] = ()) -> dict[str, Any]:
+        """Shake hands as an operator, or as a node with these commands; return the response."""
         at_ms = time.time_ns() // 1_000_000
-        fields = SignedFields(key.device_id, "cli", "cli", "operator", SCOPES, at_ms, TOKEN)
+        name, mode, role = ("node-host", "node", "node") if commands else ("cli", "cli", "operator")
+        scopes = () if commands else SCOPES
+        fields = SignedFields(key.device_id, name, mode, role, scopes, at_ms, TOKEN)
         text = payload_v3(fields, nonce=self._nonce, platform="linux", device_family=None)
         params = {
             "minProtocol": 3,
             "maxProtocol": 4,
-            "client": {"id": "cli", "version": "1", "platform": "linux", "mode": "cli"},
-            "role": "operator",
-            "scopes": SCOPES,
+            "client": {"id": name, "version": "1", "platform": "linux", "mode": mode},
+            "role": role,
+            "scopes": scopes,
             "auth": {"token": TOKEN},
             "device": {
                 "id": key.device_id,
@@ -72,7 +74,7 @@ class Client:
                 "nonce": self._nonce,
             },
         }
-        return self.call("connect", params)
+        return self.call("connect", params | ({"commands": commands} if commands else {}))
 
     def call(self, method: str, params: Any = None) -> dict[str, Any]:
         """Send one request and return its response; events on the way are dropped."""
@@ -80,14 +82,30 @@ class Client:
 
     def calls(self, method: str, params: Any, *, count: int) -> list[dict[str, Any]]:
         """Send ``count`` requests at once and return their responses."""
+        self.send(method, params, count=count)
+        return self.answers(count)
+
+    def send(self, method: str, params: Any, *, count: int = 1) -> None:
+        """Send requests without waiting for what is answered."""
         sent = [request(f"request-{number:04}", method, params) for number in range(count)]
         self._socket.sendall(b"".join(_frame(_TEXT, text.encode()) for text in sent))
+
+    def answers(self, count: int = 1) -> list[dict[str, Any]]:
+        """Return the next responses; events on the way are dropped."""
         answers: list[dict[str, Any]] = []
         while len(answers) < count:
             frame = self._receive()
             if frame["type"] == "res":
                 answers.append(frame)
         return answers
+
+    def event(self, name: str) -> dict[str, Any]:
+        """Return the payload of the next event of that name; all else on the way is dropped."""
+        while True:
+            frame = self._receive()
+            if frame.get("event") == name:
+                payload: dict[str, Any] = frame["payload"]
+                return payload
 
     def close(self) -> None:
         """Say goodbye and wait until the server has hung up."""

@@ -17,6 +17,8 @@ class Effort:
         starts: Of each program.
         approvals: Timed one by one.
         devices: On file where many are.
+        questions: To a node, in a round.
+        endured: Requests whose traces in memory are looked for.
     """
 
     rounds: int
@@ -26,11 +28,29 @@ class Effort:
     starts: int
     approvals: int
     devices: int
+    questions: int
+    endured: int
 
 
 FULL = Effort(
-    rounds=9, handshakes=150, requests=1600, sessions=1000, starts=7, approvals=20, devices=10_000
+    rounds=9,
+    handshakes=150,
+    requests=1600,
+    sessions=1000,
+    starts=7,
+    approvals=20,
+    devices=10_000,
+    questions=300,
+    endured=100_000,
 )
 QUICK = Effort(
-    rounds=2, handshakes=10, requests=160, sessions=50, starts=1, approvals=3, devices=1000
+    rounds=2,
+    handshakes=10,
+    requests=160,
+    sessions=50,
+    starts=1,
+    approvals=3,
+    devices=1000,
+    questions=20,
+    endured=2_000,
 )

@@ -28,7 +28,7 @@ OFFLINE_TARGET = 12
 
 def memory_rows(effort: Effort, scratch: Path) -> Iterator[Row]:
     """Yield the memory of an idle session and of an idle gateway."""
-    _allow_files(effort.sessions + 100)
+    allow_files(effort.sessions + 100)
     answers = scratch / "answers.json"
     answers.write_bytes(orjson.dumps({"connect": None}))
     with gateway(scratch / "memory") as ours, floor(answers) as bare:
@@ -55,7 +55,7 @@ def weight_of_session(server: Server, count: int) -> float:
         return (server.private_bytes() - before_bytes) / count
 
 
-def _allow_files(count: int) -> None:
+def allow_files(count: int) -> None:
     """Let this process, and those it starts, hold that many connections."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from cli.config_words import applies, plan_of, running_gateway, when
-from cli.failures import FAILED
+from cli.failures import FAILED, failed_report
 from cli.output import json_text, note, printable, say, table
 from cli.place import Place, place
 from stores.config.diff import Side, redacted_diff
@@ -90,8 +90,7 @@ def rollback(
     found = find_version(here.paths, wanted)
     edit = roll_back(here.paths, found, env=here.env, dry_run=not yes)
     if not yes:
-        _print_diff(_difference(here.paths, found, backwards=True))
-        note(f"Nothing was written. Do it with `openclaw config rollback {wanted} --yes`")
+        _preview(here.paths, found, wanted, json_wanted=json_wanted)
         context.exit(FAILED)
     running, planned = running_gateway(here.paths), plan_of(edit)
     if json_wanted:
@@ -108,6 +107,19 @@ def rollback(
     say(f"{printable(edit.loaded.path)} is what it was at {found.when}.")
     for line in when(planned, running, str(edit.loaded.path)):
         say(printable(line))
+
+
+def _preview(paths: Paths, found: Version, wanted: str, *, json_wanted: bool) -> None:
+    """Show what a rollback would change; it is not done, so the command fails."""
+    text = _difference(paths, found, backwards=True)
+    remedy = f"do it with `openclaw config rollback {wanted} --yes`"
+    if json_wanted:
+        file = in_force(paths)[0]
+        said = {"path": str(file), "version": _as_json(paths, found), "diff": text}
+        say(json_text(failed_report(said, "nothing was written", FAILED, remedy=remedy)))
+    else:
+        _print_diff(text)
+    note(f"Nothing was written. {remedy[:1].upper()}{remedy[1:]}")
 
 
 def _list(paths: Paths, *, json_wanted: bool) -> None:

@@ -90,6 +90,16 @@ def _paired_lines(item: Mapping[str, Any], now_ms: int) -> Iterator[str]:
     yield from _fact("tokens", _tokens(item, now_ms))
     yield from _fact("approved", _approval(item, now_ms))
     yield from _fact("seen", _seen(item, now_ms))
+    code = waiting_commands(item)
+    if code is not None:
+        yield from _fact("commands", f"wait for approval: openclaw nodes approve {code}")
+
+
+def waiting_commands(item: Mapping[str, Any]) -> str | None:
+    """Return the code of what waits of a node that is in: its commands have an approval of their own."""
+    surface = item.get("pendingNodeSurface")
+    code = surface.get("requestId") if isinstance(surface, dict) else None
+    return None if code is None else printable(code)
 
 
 def card(item: Mapping[str, Any]) -> str:
@@ -197,14 +207,27 @@ def _asked(item: Mapping[str, Any]) -> str:
         ]
         roles = [role if role in had else f"+{role}" for role in roles]
     asked, wanted = ", ".join(roles), short_scopes(scopes)
-    return f"{asked}: {wanted}" if wanted else asked
+    said = f"{asked}: {wanted}" if wanted else asked
+    if item.get("staleToken") is True:
+        return f"{said}, to come back without its token"
+    return said + _kind(item, "platform", "deviceFamily") * _other_kind(item)
 
 
 def _approved(item: Mapping[str, Any]) -> str:
     roles, scopes = names(item.get("approvedRoles")), short_scopes(item.get("approvedScopes"))
     if not roles:
         return "nothing: a new device" if item.get("isRepair") is not True else "no live role"
-    return f"{roles}: {scopes}" if scopes else roles
+    said = f"{roles}: {scopes}" if scopes else roles
+    return said + _kind(item, "approvedPlatform", "approvedDeviceFamily") * _other_kind(item)
+
+
+def _other_kind(item: Mapping[str, Any]) -> bool:
+    """Tell whether a known device now says that it is of another platform or kind."""
+    return "approvedPlatform" in item or "approvedDeviceFamily" in item
+
+
+def _kind(item: Mapping[str, Any], *keys: str) -> str:
+    return f", as {', '.join(str(item[key]) for key in keys if item.get(key)) or '-'}"
 
 
 def _age(item: Mapping[str, Any], now_ms: int) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 from attrs import asdict
 
-from cli.failures import DONE, FAILED
+from cli.failures import DONE, FAILED, failed_report
 from cli.output import json_text, note, printable, say
 from cli.place import place
 
@@ -31,7 +33,12 @@ def verify(context: click.Context, *, as_json: bool, offline: bool) -> None:
             {key: printable(files.as_known(text)) for key, text in asdict(one).items()}
             for one in problems
         ]
-        say(json_text({"ok": not problems, "problems": told}))
+        said: dict[str, Any] = {"ok": not problems, "problems": told}
+        if problems:
+            first = f"{told[0]['file']} at {told[0]['path']}: {told[0]['problem']}"
+            said = failed_report(said, first, FAILED, remedy=told[0]["remedy"])
+            note(first)
+        say(json_text(said))
     elif not problems:
         say("Nothing is wrong with the device store.")
     else:

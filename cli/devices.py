@@ -18,6 +18,7 @@ from cli.device_table import (
     paired_table,
     pending_table,
     short_scopes,
+    waiting_commands,
 )
 from cli.failures import FAILED
 from cli.main import LateGroup
@@ -72,6 +73,10 @@ def list_devices(*, options: TargetOptions, offline: bool) -> None:
     if paired:
         _head(f"Paired ({len(paired)})")
         say(paired_table(paired))
+    waiting = sum(waiting_commands(item) is not None for item in paired)
+    if waiting:
+        of = "one node" if waiting == 1 else f"{waiting} nodes"
+        say(f"Commands of {of} wait for approval: openclaw nodes pending")
 
 
 @click.command("show")
@@ -183,6 +188,8 @@ def approve(  # noqa: PLR0913  # one parameter an option, as click hands them ov
         )
     )
     say("  It gets in at its next try.")
+    if _new_as_node(shown):
+        say("  Its commands may wait then: openclaw nodes pending")
 
 
 @click.command("reject")
@@ -209,6 +216,12 @@ def reject(
         say(json_text(without_store(answer)))
         return
     say(f"Rejected {_id_of(answer)} ({printable(answer.get('requestId', decided))})")
+
+
+def _new_as_node(device: Mapping[str, Any]) -> bool:
+    """Tell whether the approval that just was made gave a device its token as node."""
+    at_ms, tokens = device.get("approvedAtMs"), items_of(device, "tokens")
+    return any(one.get("role") == "node" and one.get("createdAtMs") == at_ms for one in tokens)
 
 
 def _id_of(item: Mapping[str, Any]) -> str:

@@ -79,17 +79,19 @@ def doctor(  # one word for each option
     with progress("looking at the gateway's files, service and port"):
         report = look(place(), fix=fix)
     if as_json:
-        say(json_text(report.as_json()))
+        say(json_text(report.as_json(lint=lint)))
     else:
         _print(report)
     if lint and any(one.severity.matters for one in report.findings):
+        if as_json:
+            note(f"findings that matter: {sum(one.severity.matters for one in report.findings)}")
         context.exit(FAILED)
 
 
 def _print(report: Report) -> None:
     say(printable(report.about))
     for one in report.fixed:
-        say(f"{styled('fixed', 'bold', None)}  {one.id}: {printable(one.title)}")
+        say(f"{styled('fixed', 'bold', sys.stdout)}  {one.id}: {printable(one.title)}")
     print_findings(report.findings)
     print_counts(report.findings)
     if any(one.fixable for one in report.findings):

@@ -13,6 +13,7 @@ from stores.checks.exposure import published_port
 from stores.checks.finding import Finding, Scene, Severity
 
 if TYPE_CHECKING:
+    from cli.service.systemd import UnitState
     from cli.service.verdict import Finding as Verdict
 
 #: Troubles of a service that concern somebody only who has one.
@@ -48,12 +49,27 @@ def service(scene: Scene, here: Place) -> Iterator[Finding]:
         unit = [one for one in report.findings if str(one.trouble) in _OF_A_UNIT]
         if facts.installed:
             yield from map(_told, unit)
+            yield from _failed(scene, report.state, system=system)
         if not system:
             yield from map(_told, port)
     if _in_container() and scene.loaded is not None:
         bind = scene.loaded.config.gateway.bind
         if bind not in ("loopback", "auto"):
             yield published_port(f"the gateway is in a container, and gateway.bind is {bind}")
+
+
+def _failed(scene: Scene, state: UnitState, *, system: bool) -> Iterator[Finding]:
+    """Yield that systemd gave the service up; one that was stopped by hand is as it should be."""
+    alive = scene.running is not None and scene.running.alive
+    if state.active == "failed" and not alive:
+        code = "" if state.exit_status is None else f", exit code {state.exit_status}"
+        yield Finding(
+            id="service-failed",
+            severity=Severity.ERROR,
+            title="The gateway's service failed and is not tried again; starting it tells why",
+            saw=f"systemd says {state.result or 'failed'}{code}",
+            command=scene.command(f"gateway start{' --system' if system else ''}"),
+        )
 
 
 def _told(one: Verdict) -> Finding:

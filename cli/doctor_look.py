@@ -10,6 +10,7 @@ from typing import Any
 
 from attrs import evolve, frozen
 
+from cli.failures import FAILED, failed_report
 from cli.place import Place
 from stores.checks import configuration, devices, exposure, leftovers, machine, modes
 from stores.checks.finding import Finding, Scene, Severity, command_in
@@ -41,9 +42,13 @@ class Report:
     fixed: tuple[Finding, ...] = ()
     checked: tuple[str, ...] = ()
 
-    def as_json(self) -> dict[str, Any]:
-        """Return it for `--json`; what was fixed is there too, marked."""
-        return {
+    def as_json(self, *, lint: bool = False) -> dict[str, Any]:
+        """Return it for `--json`; what was fixed is there too, marked.
+
+        Args:
+            lint: Whether what matters is a failure, which then is told as one.
+        """
+        said: dict[str, Any] = {
             "ok": not any(one.severity.matters for one in self.findings),
             "about": self.about,
             "checked": list(self.checked),
@@ -52,6 +57,11 @@ class Report:
                 *(one.as_json() | {"fixed": True} for one in self.fixed),
             ],
         }
+        first = next((one for one in self.findings if one.severity.matters), None)
+        if not lint or first is None:
+            return said
+        remedy = f"see to it with `{first.command}`" if first.command else None
+        return failed_report(said, f"{first.title}: {first.saw}", FAILED, remedy=remedy)
 
 
 def look(here: Place, *, fix: bool = False, security: bool = False) -> Report:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from attrs import evolve
 
-from cli.failures import FAILED
+from cli.failures import FAILED, failed_report
 from cli.output import json_text, note, printable, say
 from cli.place import Place, place
 from stores.errors import ConfigError, StoreError, UsageError, UserFacingError
@@ -41,8 +41,12 @@ def proxy(context: click.Context, *, as_json: bool, lint: bool, since: str | Non
         reports = reports_of(noted, gateway, machine_names(), now_ms=now_ms)
         findings = findings_of(noted, reports, gateway)
     problems = [one for one in (config_problem, file_problem) if one is not None]
+    wrong = [one.problem for one in problems]
+    wrong += [one.seen for one in findings if one.severity == "warning"]
     if as_json:
         said = _as_json(here, gateway, reports, findings, problems)
+        if lint and wrong:
+            said = failed_report(said, wrong[0], FAILED)
         say(json_text(said | {"noted": peers is not None}))
     else:
         for line in _lines(here, gateway, peers, reports, findings):
@@ -50,7 +54,9 @@ def proxy(context: click.Context, *, as_json: bool, lint: bool, since: str | Non
     for problem in problems:
         note(printable(problem.problem))
         note(printable(f"  {problem.remedy}"))
-    if lint and (problems or any(one.severity == "warning" for one in findings)):
+    if lint and wrong:
+        if as_json and not problems:
+            note(printable(wrong[0]))
         context.exit(FAILED)
 
 

@@ -49,7 +49,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "config set": (
         "openclaw config set gateway.port 18790",
         """openclaw config set gateway.trustedProxies '["127.0.0.1"]'""",
-        "openclaw config set gateway.auth.password --from-file FILE",
+        "openclaw config set gateway.auth.token --from-file FILE",
     ),
     "config unset": ("openclaw config unset gateway.port",),
     "config validate": ("openclaw config validate --json",),
@@ -68,7 +68,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "devices rotate": ("openclaw devices rotate kitchen --role operator --scope operator.read",),
     "devices revoke": ("openclaw devices revoke kitchen --role operator",),
     "devices prune": ("openclaw devices prune --older-than 90d --dry-run",),
-    "devices clear": ("openclaw devices clear --pending",),
+    "devices clear": ("openclaw devices clear --pending --yes",),
     "devices verify": ("openclaw devices verify",),
     "configure": ("openclaw configure",),
     "completion": ("openclaw completion -s bash",),

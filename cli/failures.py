@@ -154,6 +154,29 @@ def envelope(error: UserFacingError, code: int) -> dict[str, Any]:
     return told | {"exitCode": code}
 
 
+def failed_report(
+    report: Mapping[str, Any],
+    problem: str,
+    code: int,
+    *,
+    remedy: str | None = None,
+    cause: UserFacingError | None = None,
+) -> dict[str, Any]:
+    """Return a report of what is wrong that is a failure too: with ``ok``, ``error``, ``exitCode``.
+
+    Args:
+        problem, remedy: What failed, in the report's own words.
+        cause: Of the failure, whose type, kind, code and details are told.
+    """
+    told = envelope(UserFacingError(problem, remedy=remedy), code)
+    if cause is not None:
+        found = envelope(cause, code)["error"] | {"message": problem}
+        told["error"] = found | ({"remedy": told["error"]["remedy"]} if remedy else {})
+    elif code == NO_GATEWAY:
+        told["error"]["type"] = "transport"
+    return dict(report) | told
+
+
 def remedy_of(error: UserFacingError) -> dict[str, Any] | None:
     """Return the remedy as ``{sentence, command?, where}``: what only this machine knows, then
     the gateway's own words."""

@@ -129,7 +129,7 @@ def _invite(road: DeviceRoad, options: TargetOptions, terms: Terms, public_url: 
     say(f"Invitation {made.setup_id}: one {terms.role}{gives}, {often}, for {lasts(made)}")
     if terms.uses > 1:
         say(f"  {terms.uses} nodes may use it, each its own key.")
-    say(f"Link:       {link}")
+    say(f"{'Link:      ' if operator else 'Gateway:   '} {link}")  # an address alone lets nobody in
     say(f"Setup code: {made.code}")
     show_qr(link if operator else made.code)
     note("Whoever has it gets in: show it to nobody else.")

@@ -6,7 +6,7 @@ Rule: root becomes the owner of the state directory before it looks at a file in
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ from stores.transition import Caller
 if TYPE_CHECKING:
     from stores.config.model import Config
     from stores.decisions import Transition
+    from stores.nodes import NodeRequest
     from stores.serving import Serving
 
 TTL_KEY = "requestTtlMs"
@@ -118,7 +119,21 @@ class Files:
             self._warn()  # to look, what is known is enough
             book = self.store.book
         now_ms = wall_ms()
-        return dict(listing(book, now_ms=now_ms, ttl_ms=self.store.limits.ttl_ms))
+        ttl_ms, surfaces = self.store.limits.ttl_ms, self._surfaces(now_ms)
+        return dict(listing(book, now_ms=now_ms, ttl_ms=ttl_ms, surfaces=surfaces))
+
+    def _surfaces(self, now_ms: int) -> Collection[NodeRequest]:
+        """Return what waits of nodes; where that cannot be read the devices are listed without."""
+        folder = self.reached / "nodes"
+        if not os.path.lexists(folder / "pending.json"):
+            return ()
+        from stores.node_store import NodeStore  # late: few machines have nodes
+
+        try:
+            return NodeStore(folder).read(now_ms=now_ms).pending.values()
+        except StoreError as error:
+            note(f"note: {printable(self.as_known(error.problem))}")
+            return ()
 
     def approve(self, reference: str) -> dict[str, Any]:
         """Approve a pending request; answer ``{requestId, device}``.

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.failures import DONE
-from cli.output import json_text, printable, say, styled
+from cli.failures import DONE, failed_report
+from cli.output import json_text, note, printable, say, styled
 from cli.place import TargetOptions, place, target_options
 from stores.errors import UsageError
 
@@ -44,7 +44,7 @@ def probe(context: click.Context, *, options: TargetOptions, headers: tuple[str,
     Leaves no record at the gateway. Exits with 1 if a step failed, with 3 if no gateway answered.
     For example: openclaw gateway probe --url wss://gateway.example
     """
-    from cli.probe_steps import walk  # late, both: the help needs none of it
+    from cli.probe_steps import HEADS, walk  # late, both: the help needs none of it
     from cli.status_aim import take_aim
 
     named = tuple(map(_header, headers))
@@ -55,7 +55,16 @@ def probe(context: click.Context, *, options: TargetOptions, headers: tuple[str,
     timeout_s = PROBE_WITHIN_S if options.timeout_ms is None else options.timeout_ms / 1000
     steps, code = walk(aim, named, timeout_s=timeout_s)
     if options.as_json:
-        say(json_text(_as_json(aim, steps, code)))
+        said = _as_json(aim, steps, code)
+        if code != DONE:
+            first = next(one for one in steps if not one.good)
+            problem = (
+                f"{HEADS[first.name]} failed: {first.saw}" if first.good is False else first.saw
+            )
+            cause = next((one.error for one in steps if one.error is not None), None)
+            said = failed_report(said, problem, code, remedy=first.remedy, cause=cause)
+            note(printable(problem))
+        say(json_text(said))
     else:
         for line in _lines(aim, steps):
             say(line)

@@ -211,7 +211,7 @@ def _with_remedy(error: UserFacingError, road: Road) -> UserFacingError:
         if _name_other_port(error, road):
             return error
     else:
-        error.remedy = "see what holds the port, and what the gateway's log in "
+        error.remedy = "see why with `openclaw gateway status`, and what the gateway's log in "
         error.remedy += f"{road.place.paths.logs_dir} says"
     _name_holder(error, road.target.port)
     return error

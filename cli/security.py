@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from cli.failures import FAILED
-from cli.output import json_text, printable, say
+from cli.output import json_text, note, printable, say
 from cli.place import place
 
 
@@ -33,10 +33,12 @@ def audit(context: click.Context, *, lint: bool, as_json: bool, deep: bool) -> N
         counts = {
             str(each): sum(one.severity is each for one in report.findings) for each in Severity
         }
-        say(json_text(report.as_json() | {"summary": counts}))
+        say(json_text(report.as_json(lint=lint) | {"summary": counts}))
     else:
         say(printable(report.about))
         print_findings(report.findings)
         print_counts(report.findings)
     if lint and any(one.severity.matters for one in report.findings):
+        if as_json:
+            note(f"findings that matter: {sum(one.severity.matters for one in report.findings)}")
         context.exit(FAILED)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from attrs import frozen
 
-from cli.failures import DONE, FAILED, NO_GATEWAY, GatewayUnreachableError
+from cli.failures import DONE, FAILED, NO_GATEWAY, GatewayUnreachableError, failed_report
 from cli.output import json_text, note, printable, say, styled
 from cli.place import TargetOptions, place, target_options
 from stores.errors import UsageError
@@ -102,12 +102,30 @@ def status(
         note("note: --deep has no effect: everything is looked at anyway")
     report = report_of(options, dials=not no_probe, system=system)
     if options.as_json:
-        say(json_text(as_json(report)))
+        said = as_json(report)
+        say(json_text(_as_failure(report, said) if require_rpc and report.exit_code else said))
     else:
         for line in lines_of(report):
             say(line)
     if require_rpc:
         context.exit(report.exit_code)
+
+
+def _as_failure(report: Report, said: dict[str, Any]) -> dict[str, Any]:
+    """Return a report with the first verdict that is not good as its error, and say it too."""
+    name, found = next(
+        (each for each in report.verdicts.items() if each[1].good is False),
+        ("authorisation", report.verdicts["authorisation"]),
+    )
+    knock = report.facts.knock
+    note(printable(f"{_HEADS[name]}: {found.saw}"))
+    return failed_report(
+        said,
+        found.saw,
+        report.exit_code,
+        remedy=found.remedy,
+        cause=knock.error if knock else None,
+    )
 
 
 def as_json(report: Report) -> dict[str, Any]:

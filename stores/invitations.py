@@ -288,7 +288,8 @@ def _check_measures(terms: Terms) -> None:
     if not 1_000 <= terms.lasts_ms <= longest:
         raise _bad(
             f"an invitation for {'a node' if longest > 86_400_000 else 'an operator'} lasts 1 s "
-            f"to {longest // 3_600_000} h"
+            f"to {longest // 3_600_000} h",
+            f"say how long with `openclaw devices invite --expires {longest // 3_600_000}h`",
         )
 
 

@@ -6,25 +6,36 @@ files, so that a reader never has to know which road an answer took.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
-from stores.pairing import expired
+from stores.pairing import expired, same_identity, upgrade_of
 from stores.records import DeviceBook, DeviceNote, DeviceToken, PairedDevice, PendingRequest
+
+if TYPE_CHECKING:
+    from stores.nodes import NodeRequest
 
 #: How a device that carries no note was approved is not known.
 _NO_NOTE = DeviceNote()
+_NOTHING: dict[str, Any] = {}
 
 
 def listing(
-    book: DeviceBook, *, now_ms: int, ttl_ms: int, connected: Collection[str] = ()
+    book: DeviceBook,
+    *,
+    now_ms: int,
+    ttl_ms: int,
+    connected: Collection[str] = (),
+    surfaces: Iterable[NodeRequest] = (),
 ) -> dict[str, list[dict[str, Any]]]:
     """Return ``pending``, newest first and without the expired, and ``paired``, latest approval first.
 
     Args:
         ttl_ms: Life of a pending request since its last contact.
         connected: Ids of the devices that hold a live session; none is known from files.
+        surfaces: What waits of nodes for its own approval; a paired device is told with its own.
     """
+    waits = {one.node_id: _surface(one) for one in surfaces if one.surface}
     alive = [
         item for item in book.pending.values() if not expired(item, now_ms=now_ms, ttl_ms=ttl_ms)
     ]
@@ -34,6 +45,7 @@ def listing(
         "pending": [pending_item(item, book, now_ms, ttl_ms) for item in alive],
         "paired": [
             paired_item(device, book.notes.get(device.device_id), device.device_id in connected)
+            | waits.get(device.device_id, _NOTHING)
             for device in paired
         ],
     }
@@ -48,6 +60,7 @@ def pending_item(
     """
     device = book.paired.get(record.device_id)
     note = book.notes.get(record.device_id, _NO_NOTE)
+    same = device is None or same_identity(device, record.platform, record.device_family)
     return _present(
         {
             "requestId": record.request_id,
@@ -65,6 +78,9 @@ def pending_item(
             "approvedRoles": None if device is None else list(device.live_roles),
             "approvedScopes": None if device is None else list(device.baseline),
             "remoteIp": record.remote_ip,
+            "approvedPlatform": None if same or device is None else device.platform,
+            "approvedDeviceFamily": None if same or device is None else device.device_family,
+            "reason": upgrade_of(book, record),
             "why": record.why,
             "silent": record.silent,
             "isRepair": record.is_repair,
@@ -112,6 +128,11 @@ def paired_item(
     )
     item |= {key: fact for key, fact in may_miss if fact is not None}
     return item
+
+
+def _surface(request: NodeRequest) -> dict[str, Any]:
+    told = {"requestId": request.request_id, "commands": list(request.commands or ())}
+    return {"pendingNodeSurface": {**told, "ts": request.ts}}
 
 
 def token_item(token: DeviceToken) -> dict[str, Any]:

@@ -80,7 +80,7 @@ def covered(book: DeviceBook, item: PendingRequest) -> bool:
         return False
     if not set(item.asked_roles) <= set(device.live_roles):
         return False
-    same = _same_identity(device, item.platform, item.device_family)
+    same = same_identity(device, item.platform, item.device_family)
     return same and covers(device.granted_scopes(Role.OPERATOR), item.asked_scopes)
 
 
@@ -170,7 +170,7 @@ def upgrade_of(book: DeviceBook, item: PendingRequest) -> str | None:
         return "stale-token"
     if not set(item.asked_roles) <= set(device.live_roles):
         return "role-upgrade"
-    same = _same_identity(device, item.platform, item.device_family)
+    same = same_identity(device, item.platform, item.device_family)
     return "scope-upgrade" if same else "metadata-upgrade"
 
 
@@ -342,7 +342,8 @@ def _asked_scopes(wish: Wish) -> tuple[str, ...]:
     return wish.scopes if wish.role == Role.OPERATOR else ()
 
 
-def _same_identity(device: PairedDevice, platform: str | None, family: str | None) -> bool:
+def same_identity(device: PairedDevice, platform: str | None, family: str | None) -> bool:
+    """Tell whether a device is of the platform and kind it was approved as."""
     pins = ((device.platform, platform), (device.device_family, family))
     return all(
         not pin or not now or pin.strip().lower() == now.strip().lower() for pin, now in pins

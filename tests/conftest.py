@@ -91,12 +91,16 @@ def _node() -> str | None:
     return f"{node} is {printed.strip()}, needed is {OLDEST_NODE[0]}.{OLDEST_NODE[1]}"
 
 
-def _npm_client() -> str | None:
-    folder = os.environ.get("OPENCLAW_TEST_NPM_DIR")
-    if not folder:
-        return "set OPENCLAW_TEST_NPM_DIR to the folder where `.ci/run` installs it"
-    client = Path(folder) / "node_modules" / "@openclaw" / "gateway-client"
-    return None if client.is_dir() else f"npm install --prefix {folder} @openclaw/gateway-client"
+def _from_npm(package: str) -> Callable[[], str | None]:
+    def look() -> str | None:
+        folder = os.environ.get("OPENCLAW_TEST_NPM_DIR")
+        if not folder:
+            return "set OPENCLAW_TEST_NPM_DIR to the folder where `.ci/run` installs it"
+        if Path(folder, "node_modules", package).is_dir():
+            return None
+        return f"npm install --prefix {folder} {package}"
+
+    return look
 
 
 def _namespaces() -> str | None:
@@ -135,7 +139,8 @@ COMPONENTS: dict[str, Callable[[], str | None]] = {
     "namespaces": _namespaces,
     "nginx": _on_path("nginx", "nginx"),
     "node": _node,
-    "npm-client": _npm_client,
+    "npm-client": _from_npm("@openclaw/gateway-client"),
+    "npm-openclaw-node": _from_npm("openclaw-node"),
     "openclaw-sdk": _openclaw_sdk,
     "openssl": _on_path("openssl", "openssl"),
     "registry": _registry,

@@ -24,7 +24,7 @@ def test_a_quick_run_prints_every_row_of_the_table():
 
     assert ran.returncode == 0, ran.stderr
     names = [line.split("|")[1].strip() for line in ran.stdout.splitlines() if "|" in line]
-    assert len(names) == 17
+    assert len(names) == 20
     assert "CPU per signed handshake" in names
 
 

@@ -216,3 +216,12 @@ def test_a_device_of_no_time_there_is_does_not_hinder(tmp_path: Path):
     assert [one.id for one in found] == ["duplicate-devices"]
     assert "at no time there is" in found[0].saw
     assert "never seen" in found[0].saw
+
+
+def test_a_gateway_stopped_by_a_signal_is_told_with_what_lets_it_go_on(tmp_path: Path):
+    def found(standing: Standing) -> list[Finding]:
+        here = scene(tmp_path, running=Running(pid=4321, standing=standing))
+        return [one for one in machine.check(here) if one.id == "gateway-stopped"]
+
+    assert [one.command for one in found(Standing.STOPPED)] == ["kill -CONT 4321"]
+    assert found(Standing.RUNS) == []

@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 
+from stores import pairing
+from stores.keys import generate
+from stores.transition import Wish
 from tests.imports import ROOT
-from tests.machine import Machine
+from tests.machine import ADMIN, Machine, now_ms
 
 
 @pytest.fixture
@@ -324,3 +327,33 @@ def test_a_reader_that_leaves_early_is_no_crash(machine: Machine):
     assert ran.returncode == 1
     assert "Traceback" not in ran.stderr
     assert "BrokenPipe" not in ran.stderr
+
+
+@pytest.mark.parametrize("columns", ["80", "200"])
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        pytest.param({"platform": "ios"}, ("pairing, as ios", "pairing, as linux"), id="platform"),
+        pytest.param(
+            {"stale_token": True}, ("to come back without its token", "pairing"), id="stale-token"
+        ),
+    ],
+)
+def test_a_request_for_nothing_new_shows_why_it_waits(
+    machine: Machine,
+    monkeypatch: pytest.MonkeyPatch,
+    columns: str,
+    changes: dict[str, Any],
+    says: tuple[str, ...],
+):
+    monkeypatch.setenv("COLUMNS", columns)
+    key = generate()
+    machine.pair("tab", key=key)
+    facts = {"platform": "linux", "scopes": ADMIN, "role": "operator"} | changes
+    wish = Wish(device_id=key.device_id, public_key=key.public_key, **facts)
+    machine.store.one(lambda book, rules: pairing.request(book, rules, wish=wish), now_ms=now_ms())
+
+    ran = machine.run("devices", "list", "--offline")
+
+    words = " ".join(ran.out.split())
+    assert [text for text in says if text not in words] == []

@@ -41,6 +41,8 @@ def test_an_invitation_says_what_it_gives_and_what_it_reaches(machine: Machine):
     assert ran.code == 0
     assert ": one node, once, for 10 min" in ran.out
     assert "█" in ran.out
+    assert "Gateway:    ws://127.0.0.1:18999\n" in ran.out
+    assert "Link:" not in ran.out
     assert "`ssh -N -L 18999:127.0.0.1:18999 USER@THIS-MACHINE`" in ran.err
     assert "openclaw devices invite --revoke" in ran.err
 
@@ -132,6 +134,17 @@ def test_the_dashboard_link_is_all_that_is_printed(machine: Machine):
     assert ran.out.startswith("http://127.0.0.1:18999/#bootstrapToken=")
     assert ran.out.count("\n") == 1
     assert "bootstrapToken" not in ran.err
+
+
+def test_the_dashboard_says_that_no_page_uses_the_link_yet_and_how_to_take_it_back(
+    machine: Machine,
+):
+    ran = dashboard(machine, "--no-open")
+
+    assert "this version serves no Control UI yet" in ran.err
+    revoke = ran.err.partition("`openclaw devices invite --revoke ")[2].partition("`")[0]
+    assert machine.run("devices", "invite", "--offline", "--revoke", revoke).code == 0
+    assert machine.run("devices", "invite", "--offline", "--list").out.startswith("No invitation")
 
 
 def test_no_browser_is_opened_but_from_a_terminal(machine: Machine, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 
 from cli.node_road import dicts, find_node, find_pending
 from stores.errors import UserFacingError
+from stores.node_store import NodeStore
+from stores.nodes import NodeRequest, declare
 from tests.machine import Machine
 from tests.peers import FakeGateway, listening
 
@@ -268,3 +271,69 @@ def test_of_a_node_that_waits_twice_the_device_comes_first():
 @pytest.mark.parametrize("junk", [None, "x", 3, {"a": 1}, [1, "x", None]])
 def test_what_is_no_list_of_objects_is_empty(junk: object):
     assert dicts(junk) == []
+
+
+def test_the_list_of_devices_names_the_approval_that_a_node_waits_for(
+    machine: Machine, gateway: FakeGateway
+):
+    surface = {"requestId": "CCCC-4444", "commands": ["system.run"]}
+    device = {"deviceId": "ab" * 32, "roles": ["node"], "tokens": [], "scopes": []}
+    paired = [device | {"pendingNodeSurface": surface}, device | {"deviceId": "cd" * 32}]
+    gateway.answers = ANSWERS | {"device.pair.list": {"pending": [], "paired": paired}}
+
+    ran = machine.run("devices", "list")
+
+    assert ran.out.count("wait for approval: openclaw nodes approve CCCC-4444") == 1
+    assert ran.out.endswith("Commands of one node wait for approval: openclaw nodes pending\n")
+
+
+@pytest.mark.parametrize(
+    ("role", "since_ms", "told"),
+    [
+        pytest.param("node", 7, True, id="new-node"),
+        pytest.param("node", 3, False, id="node-that-was-in"),
+        pytest.param("operator", 7, False, id="operator"),
+    ],
+)
+def test_who_lets_a_node_in_is_told_of_its_second_approval(
+    machine: Machine, gateway: FakeGateway, role: str, since_ms: int, *, told: bool
+):
+    tokens = [{"role": role, "createdAtMs": since_ms}]
+    device = {"deviceId": "ef" * 32, "roles": [role], "approvedAtMs": 7, "tokens": tokens}
+    answer = {"requestId": "DDDD-2222", "device": device}
+    gateway.answers = ANSWERS | {"device.pair.approve": answer}
+
+    ran = machine.run("devices", "approve", "DDDD-2222")
+
+    assert ran.code == 0
+    assert ("openclaw nodes pending" in ran.out) == told
+
+
+def test_without_the_gateway_the_list_of_devices_names_it_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("OPENCLAW_STATE_DIR", str(tmp_path / "s"))
+    away = Machine(tmp_path / "s", capsys)
+    node_id = away.pair("kitchen")
+    away.state_dir.chmod(0o700)
+    wish = NodeRequest("", node_id, commands=("system.run",))
+    new = NodeStore(tmp_path / "s" / "nodes").apply(
+        partial(declare, wish=wish, since_ms=0), now_ms=1
+    )
+
+    told = away.run("devices", "list", "--offline")
+    (tmp_path / "s" / "nodes" / "pending.json").write_text("[]")
+    broken = away.run("devices", "list", "--offline")
+
+    assert f"openclaw nodes approve {new.request_id}" in told.out
+    assert "kitchen" in broken.out
+    assert "nodes approve" not in broken.out
+
+
+@pytest.mark.parametrize("verb", ["list", "pending", "approve"])
+def test_no_command_about_nodes_works_on_files_and_each_says_what_does(machine: Machine, verb: str):
+    ran = machine.run("nodes", verb, "--offline")
+
+    assert ran.code == 2
+    assert "the running gateway alone" in ran.err
+    assert "`openclaw gateway run`" in ran.err

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import pytest
 
-from stores import device_life, token_life
+from stores import device_life, pairing, token_life
 from stores.devices import DeviceStore
 from stores.errors import NotAllowedError, TransitionError
 from stores.invitations import (
@@ -106,6 +106,18 @@ def test_what_the_device_asks_for_does_not_matter_for_what_it_gets():
     device = redeem_invitation(book, some_rules(), token=SECRET, wish=wish).result.device
 
     assert device.baseline == (READ,)
+
+
+def test_what_a_device_asked_for_before_neither_widens_its_code_nor_waits_on():
+    book = pairing.request(
+        inviting(a_book(), READER), some_rules(), wish=a_wish(1, scopes=(ADMIN,))
+    ).book
+
+    book = redeemed(book, role=OPERATOR)
+
+    assert book.paired[ID].baseline == (READ,)
+    assert book.paired[ID].tokens[OPERATOR].scopes == (READ,)
+    assert book.pending == {}
 
 
 def test_a_full_code_gives_a_node_an_operators_token_besides():

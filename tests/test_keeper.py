@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -328,3 +329,21 @@ async def test_a_device_that_stays_connected_is_not_forgotten_as_one_that_never_
         assert device.last_seen_at_ms is not None
         assert device.last_seen_at_ms >= approved_ms
         session.device_id = None
+
+
+async def test_five_hundred_requests_at_once_cost_a_handful_of_syncs(tmp_path, monkeypatch):
+    synced, fsync = list[int](), os.fsync
+    roomy: dict[str, object] = {"pairing": {"maxPending": 1000}}
+
+    def counted(handle: int) -> None:
+        synced.append(handle)
+        fsync(handle)
+
+    async with open_gateway(tmp_path, roomy) as gateway:
+        monkeypatch.setattr(os, "fsync", counted)
+        async with trio.open_nursery() as nursery:
+            for seed in range(1, 501):
+                nursery.start_soon(gateway.door.keeper.apply, asking(seed))
+
+        assert len(gateway.store.read().pending) == 500
+        assert len(synced) <= 12

@@ -5,6 +5,7 @@ import json
 import attrs
 
 from stores.listing import listing, paired_item, pending_item
+from stores.nodes import NodeRequest
 from stores.records import DeviceBook, DeviceNote, DeviceToken, PairedDevice, PendingRequest
 
 NOW_MS = 1_000_000
@@ -34,6 +35,23 @@ def test_paired_is_latest_approval_first_and_says_who_is_here():
         ("b", False),
         ("a", True),
     ]
+
+
+def test_what_waits_of_a_paired_node_is_told_with_it_and_an_old_request_of_nobody_is_not():
+    book = DeviceBook(paired={name: a_device(name) for name in "abc"})
+    waits = [
+        NodeRequest("N", "a", commands=("system.run",), ts=7, surface=True),
+        NodeRequest("O", "b", commands=("system.run",)),
+        NodeRequest("P", "gone", surface=True),
+    ]
+
+    told = listing(book, now_ms=NOW_MS, ttl_ms=TTL_MS, surfaces=waits)["paired"]
+
+    assert {item["deviceId"]: item.get("pendingNodeSurface") for item in told} == {
+        "a": {"requestId": "N", "commands": ["system.run"], "ts": 7},
+        "b": None,
+        "c": None,
+    }
 
 
 def test_a_pending_request_stands_beside_what_its_device_has():

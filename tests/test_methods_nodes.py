@@ -35,8 +35,10 @@ async def test_the_commands_of_a_node_are_hidden_until_they_are_approved(tmp_pat
         a_node(gateway, name="kitchen") as node,
     ):
         before = await entry_of(operator)
+        waiting = await operator.result("device.pair.list", {})
         requested = (await operator.event("node.pair.requested"))["payload"]
         await approve_commands(operator)
+        decided = await operator.result("device.pair.list", {})
         after = await entry_of(operator)
         resolved = await node.event("node.pair.resolved")
         heard = await operator.event("node.pair.resolved")
@@ -45,6 +47,10 @@ async def test_the_commands_of_a_node_are_hidden_until_they_are_approved(tmp_pat
     assert before["approvalState"] == "pending-approval"
     assert before["pendingDeclaredCommands"] == list(COMMANDS)
     assert requested["requestId"] == before["pendingRequestId"]
+    (surface,) = [one["pendingNodeSurface"] for one in waiting["paired"] if "node" in one["roles"]]
+    assert surface["requestId"] == requested["requestId"]
+    assert surface["commands"] == list(COMMANDS)
+    assert all("pendingNodeSurface" not in one for one in decided["paired"])
     assert requested["requiredApproveScopes"] == [PAIRING, ADMIN]
     assert (after["commands"], after["caps"]) == (list(COMMANDS), ["system"])
     assert after["approvalState"] == "approved"

@@ -131,6 +131,7 @@ def pair_list(call: Call) -> dict[str, Any]:
             now_ms=runtime.now_ms(),
             ttl_ms=runtime.settings.limits.ttl_ms,
             connected=runtime.hub.connected_devices(),
+            surfaces=runtime.nodes.store.book.pending.values(),
         )
     if session.method == Method.DEVICE_TOKEN and ADMIN not in session.holds:
         return {

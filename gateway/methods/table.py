@@ -9,6 +9,7 @@ from typing import Any
 from attrs import frozen
 
 from gateway.methods import (
+    agentless,
     config,
     control,
     device_tokens,
@@ -115,8 +116,10 @@ METHODS: dict[str, Method] = {
     "gateway.restart.request": Method(ADMIN, later=control.restart_request),
 }
 
-#: What hello-ok advertises: only what is implemented.
+#: What hello-ok advertises: only what is implemented, not the empty answers for want of an agent.
 ADVERTISED_METHODS = sorted(METHODS)
+
+METHODS |= {name: Method(scope, now) for name, (scope, now) in agentless.AGENTLESS.items()}
 
 ADVERTISED_EVENTS = [
     "config.changed",

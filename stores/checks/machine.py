@@ -18,6 +18,7 @@ from stores.checks.finding import Finding, Scene, Severity, command_in, counted,
 from stores.checks.modes import entries
 from stores.errors import StoreError, UserFacingError
 from stores.refusal_ring import Entry, read_refusals, ring_file
+from stores.running import Standing
 
 #: A device's proof is refused when its clock is off by more than two minutes; so do files.
 FUTURE_MS = 120_000
@@ -35,10 +36,23 @@ _DAY_MS = 86_400_000
 
 
 def check(scene: Scene) -> Iterator[Finding]:
-    """Yield what is wrong with clock, disk and certificate."""
+    """Yield what is wrong with the gateway's process, clock, disk and certificate."""
+    yield from _process(scene)
     yield from _clock(scene)
     yield from _disk(scene)
     yield from _certificate(scene)
+
+
+def _process(scene: Scene) -> Iterator[Finding]:
+    running = scene.running
+    if running is not None and running.standing is Standing.STOPPED:
+        yield Finding(
+            id="gateway-stopped",
+            severity=Severity.ERROR,
+            title="The gateway's process is stopped by a signal, so it answers nobody",
+            saw=f"process {running.pid} is there and does not run",
+            command=f"kill -CONT {running.pid}",
+        )
 
 
 def _clock(scene: Scene) -> Iterator[Finding]:

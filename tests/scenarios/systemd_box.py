@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -210,6 +211,17 @@ def _remove_cgroups(name: str) -> None:
         top = Path(f"/sys/fs/cgroup/{tree}/box-{name}")
         for inner in sorted(top.rglob("*"), reverse=True):
             if inner.is_dir():
-                inner.rmdir()
+                _remove_group(inner)
         if top.is_dir():
-            top.rmdir()
+            _remove_group(top)
+
+
+def _remove_group(folder: Path) -> None:
+    """Remove a cgroup; the kernel says busy while what was killed in it is still ending."""
+
+    def gone() -> bool:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+        return not folder.exists()
+
+    eventually(gone)

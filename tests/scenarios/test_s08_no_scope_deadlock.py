@@ -4,16 +4,33 @@ from __future__ import annotations
 
 import itertools
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import frozen
 
 from tests.scenarios.clients import FROM_AFAR, READ, knock, new_key, stranger
 from tests.scenarios.programs import Gateway, running_gateway
 
 pytestmark = pytest.mark.slow
 
+#: What people type first on a new machine, in any order.
+FIRST_WORDS = {
+    "health": ("health",),
+    "status": ("status",),
+    "gateway-status": ("gateway", "status"),
+    "doctor": ("doctor",),
+    "devices-list": ("devices", "list"),
+    "logs": ("logs",),
+    "config-get": ("gateway", "call", "config.get"),
+}
+
+#: Those that need a session of this machine's own device; the others look and leave no record.
+PAIRS = {"health", "devices-list", "config-get"}
+
+#: Calls of methods with different scopes.
 COMMANDS = {
     "health": ("health",),
     "list": ("devices", "list"),
@@ -23,19 +40,52 @@ COMMANDS = {
 }
 
 
-@pytest.mark.parametrize(
-    ("first", "second"), list(itertools.permutations(COMMANDS, 2)), ids=lambda name: name
-)
-def test_on_a_fresh_machine_any_command_may_come_first(
-    tmp_path: Path, first: str, second: str
-) -> None:
-    with running_gateway(tmp_path / "home" / ".openclaw") as gateway:
-        done = [gateway.openclaw(*COMMANDS[name]) for name in (first, second)]
+@frozen
+class Told:
+    """How commands ended, one after the other on a fresh machine, and what they left there."""
 
-    assert [one.code for one in done] == [0, 0], done
-    assert "local state" not in "".join(one.err for one in done)
-    assert len(gateway.kept("paired.json")) <= 1
-    assert gateway.kept("pending.json") == {}
+    codes: tuple[int, ...]
+    devices: int
+    pending: dict[str, Any]
+    events: tuple[str, ...]
+    fell_back: bool
+    refused: bool
+
+
+def told_of(state_dir: Path, names: tuple[str, ...]) -> Told:
+    """Run commands against a gateway that nobody has called before."""
+    with running_gateway(state_dir) as gateway:
+        done = [gateway.openclaw(*FIRST_WORDS[name]) for name in names]
+        said = gateway.said()
+    trail = gateway.devices / "audit.jsonl"
+    lines = trail.read_text().splitlines() if trail.exists() else []
+    return Told(
+        tuple(one.code for one in done),
+        len(gateway.kept("paired.json")),
+        gateway.kept("pending.json"),
+        tuple(json.loads(line)["event"] for line in lines),
+        fell_back="local state" in "".join(one.err for one in done),
+        refused="refused" in said,
+    )
+
+
+def test_on_a_fresh_machine_any_command_may_come_first(tmp_path: Path) -> None:
+    orders = list(itertools.permutations(FIRST_WORDS, 2))
+    homes = [tmp_path / "-".join(order) / ".openclaw" for order in orders]
+
+    with ThreadPoolExecutor(max_workers=2) as pool:  # each pair has a gateway of its own
+        told = dict(zip(orders, pool.map(told_of, homes, orders), strict=True))
+
+    assert len(told) == 42
+    wrong = {order: found for order, found in told.items() if found != expected(order)}
+    assert wrong == {}
+
+
+def expected(order: tuple[str, ...]) -> Told:
+    """Return how commands are to end: all well, with one record if one of them pairs."""
+    paired = int(any(name in PAIRS for name in order))
+    events = ("device.approved",) * paired
+    return Told((0,) * len(order), paired, {}, events, fell_back=False, refused=False)
 
 
 def paired_for_reading_only(state_dir: Path) -> dict[str, Any]:

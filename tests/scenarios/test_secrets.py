@@ -11,8 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.scenarios.clients import Knock, knock, stranger
-from tests.scenarios.programs import Finished, Gateway, running_gateway
+from tests.scenarios.clients import Knock, stranger
+from tests.scenarios.every_command import (
+    OF_THE_SERVICE,
+    PRINTS_INVITATIONS,
+    SESSION,
+    Session,
+    leaves,
+    named,
+    on_a_terminal,
+    typed,
+)
+from tests.scenarios.programs import ROOT, eventually, running_gateway
+from tests.scenarios.systemd_box import Box, User
 
 pytestmark = pytest.mark.slow
 
@@ -24,8 +35,13 @@ MADE_FOR_SECRETS = {
 }
 WRONG = "a-wrong-secret-that-somebody-tried"
 
-
-PAGES = ("/", "/metrics", "/readyz", "/healthz", "/startupz", f"/{WRONG}", f"/?token={WRONG}")
+ASSETS = [
+    f"/assets/{file.name}" for file in (ROOT / "gateway" / "ui").iterdir() if file.suffix != ".html"
+]
+PAGES = (
+    *("/", "/metrics", "/readyz", "/healthz", "/startupz", f"/{WRONG}", f"/?token={WRONG}"),
+    *ASSETS,
+)
 
 
 def page(port: int, path: str, secret: str) -> str:
@@ -47,6 +63,8 @@ def page(port: int, path: str, secret: str) -> str:
             connection.close()
     if path == "/metrics":
         assert [one[:3] for one in told] == ["200", "200", "401"]
+    if path in ASSETS:
+        assert {one[:3] for one in told} == {"200"}
     return "\n".join(told)
 
 
@@ -57,7 +75,7 @@ def watched_titles() -> Iterator[set[str]]:
     done = threading.Event()
 
     def watch() -> None:
-        while not done.wait(0.005):
+        while not done.wait(0.01):
             for entry in Path("/proc").glob("[0-9]*/cmdline"):
                 try:
                     titles.add(entry.read_bytes().decode(errors="replace"))
@@ -73,51 +91,31 @@ def watched_titles() -> Iterator[set[str]]:
         watcher.join()
 
 
-def everything(gateway: Gateway, mode: str) -> tuple[list[Finished], list[Knock], list[str]]:
-    """Run every command in every way, knock in every way; return what was said and device tokens."""
-    shared = gateway.token
-    device, rejected = stranger(shared), stranger(shared)
-    ids = [knock(gateway.port, **one).request_id for one in (device, rejected)]
-    run = gateway.openclaw
-    (gateway.state_dir.parent / "secret").write_text(shared)
-    flag = f"--{mode}-file", str(gateway.state_dir.parent / "secret")
-    done = [
-        run("health"),
-        run("health", "--json"),
-        run("health", "--url", gateway.url, *flag),
-        run("devices", "list"),
-        run("devices", "list", "--json"),
-        run("devices", "list", "--offline", "--json"),
-        run("devices", "approve"),
-        run("devices", "approve", ids[0], "--json"),
-        run("devices", "reject", ids[1], "--offline", "--json"),
-        run("gateway", "call", "status", "--json"),
-        run("gateway", "call", "config.get"),
-        run("gateway", "call", "config.get", "--json"),
-        run("gateway", "call", "device.pair.list"),
-        run("gateway", "call", "no.such.method", env={"OPENCLAW_DEBUG": "1"}),
-        run("gateway", "run"),
-        run("logs"),
-        run("logs", "--json", "--level", "debug"),
+def knocks_of(session: Session) -> list[Knock]:
+    """Knock in every way, with the right secrets and with wrong ones."""
+    shared, device = session.gateway.token, session.guests[0]
+    admitted = session.knock("config.get", "device.pair.list", **device)
+    alone = {"token": None, "device_token": admitted.auth["deviceToken"]}
+    return [
+        admitted,
+        session.knock(**device | alone),
+        session.knock(**stranger(WRONG)),
+        session.knock(**device | alone | {"device_token": WRONG}),
+        session.knock(**stranger(None, password=WRONG)),
+        session.knock(**stranger(None, bootstrap_token=WRONG)),
+        session.knock(**stranger(shared), origin=f"http://x/?token={WRONG}"),
+        *(
+            session.knock(**stranger(None, bootstrap_token=one, **as_what))
+            for one in session.bearers
+            for as_what in ({}, {"role": "node", "scopes": ()})
+        ),
     ]
-    admitted = knock(gateway.port, "config.get", "device.pair.list", **device)
-    tokens = [str(admitted.auth["deviceToken"])]
-    alone = {"token": None, "password": None, "device_token": tokens[0]}
-    knocks = [
-        knock(gateway.port, **device | alone),
-        knock(gateway.port, **stranger(WRONG)),
-        knock(gateway.port, **device | alone | {"device_token": WRONG}),
-        knock(gateway.port, **stranger(None, password=WRONG)),
-        knock(gateway.port, **stranger(shared), origin=f"http://x/?token={WRONG}"),
-    ]
-    return done, [admitted, *knocks], tokens
 
 
-def own_token(gateway: Gateway) -> str:
-    """Return the device token that this machine's commands were issued."""
-    kept = json.loads((gateway.state_dir / "identity" / "device-auth.json").read_bytes())
-    token: str = kept["tokens"]["operator"]["token"]
-    return token
+def test_a_new_command_is_added_to_the_session() -> None:
+    lines = [words for _, words in typed(SESSION)]
+
+    assert leaves() == named(lines) | OF_THE_SERVICE
 
 
 @pytest.mark.parametrize("mode", ["token", "password"])
@@ -130,35 +128,122 @@ def test_no_secret_is_anywhere_but_where_it_is_kept(tmp_path: Path, mode: str) -
         config.write_text(json.dumps({"gateway": {"auth": auth}}))
         config.chmod(0o600)
     with watched_titles() as titles, running_gateway(state_dir, "--verbose") as gateway:
-        done, knocks, tokens = everything(gateway, mode)
-        pages = {path: page(gateway.port, path, gateway.token) for path in PAGES}
-        secrets = {gateway.token, own_token(gateway), *tokens, WRONG}
-        done.append(gateway.openclaw("logs", "--since", "1h"))
+        session = Session(gateway, mode)
+        for code, words in typed(SESSION):
+            session.run(code, words)
+        knocks = knocks_of(session)
+        said = {path: page(gateway.port, path, gateway.token) for path in PAGES}
+        session.run(0, ("logs", "--since", "1h", "--json"))
+        session.run(0, ("gateway", "why", "--all"))
 
-    said = pages | {f"command {n}": one.out + one.err for n, one in enumerate(done)}
     said["gateway"] = gateway.said()
     said["titles"] = "\n".join(titles)
-    for number, one in enumerate(knocks):
-        if one.admitted:
-            del one.response["payload"]["auth"]["deviceToken"]
-        said[f"wire {number}"] = json.dumps([one.response, one.close, one.answers])
-    for file in state_dir.rglob("*"):
-        name = str(file.relative_to(state_dir))
-        kept = name.startswith("config-history/")  # earlier texts of the file, as private as it
-        if kept and file.is_file():
-            assert (file.stat().st_mode & 0o777, file.parent.stat().st_mode & 0o777) == (
-                0o600,
-                0o700,
-            )
-        elif file.is_file() and name not in MADE_FOR_SECRETS:
-            said[name] = file.read_bytes().decode(errors="replace")
-    found = {
-        (where, secret)
-        for where, text in said.items()
-        for secret in secrets
-        if secret in text and not (where.startswith("wire") and secret == WRONG)
-    }
-    assert found == set()
-    assert len(secrets) == 4
+    said |= said_by_commands(session) | said_to_devices(knocks) | kept_in_files(state_dir)
+    secrets = session.secrets | session.invitations
+    assert [where for where, text in said.items() if any(one in text for one in secrets)] == []
+    assert [
+        where for where, text in said.items() if WRONG in text and not where.startswith("wire")
+    ] == []
+    assert len(session.secrets) > 8
+    assert len(session.bearers) == 8
+    ways = [one.auth["method"] for one in knocks if one.admitted]
+    assert {"device-token", "bootstrap-token", mode} <= set(ways)
     for name in MADE_FOR_SECRETS:
         assert (state_dir / name).stat().st_mode & 0o777 == 0o600
+
+
+def said_by_commands(session: Session) -> dict[str, str]:
+    """Return what commands printed; those that make an invitation may print that one alone."""
+    said = {}
+    for number, (line, done) in enumerate(session.said):
+        out = done.out
+        if line.startswith(PRINTS_INVITATIONS):
+            for one in session.invitations:
+                out = out.replace(one, "")
+        said[f"{number} openclaw {line}"] = out + done.err
+    return said
+
+
+def said_to_devices(knocks: list[Knock]) -> dict[str, str]:
+    """Return what came over the wire, without the tokens that a device is given as its own."""
+    for one in knocks:
+        if one.admitted:
+            for own in ("deviceToken", "deviceTokens"):
+                one.auth.pop(own, None)
+    return {
+        f"wire {number}": json.dumps([one.response, one.close, one.answers])
+        for number, one in enumerate(knocks)
+    }
+
+
+def kept_in_files(state_dir: Path) -> dict[str, str]:
+    """Return the text of every file that is not made for secrets."""
+    kept = {}
+    for file in state_dir.rglob("*"):
+        name = str(file.relative_to(state_dir))
+        if not file.is_file() or name in MADE_FOR_SECRETS:
+            continue
+        if name.startswith("config-history/"):  # earlier texts of the file, as private as it
+            modes = (file.stat().st_mode & 0o777, file.parent.stat().st_mode & 0o777)
+            assert modes == (0o600, 0o700), name
+            continue
+        kept[name] = file.read_bytes().decode(errors="replace")
+    assert {"logs/peers.json", "devices/audit.jsonl", "devices/bootstrap.json"} <= set(kept)
+    return kept
+
+
+def test_a_terminal_is_shown_the_secret_and_only_when_asked(tmp_path: Path) -> None:
+    with running_gateway(tmp_path / "home" / ".openclaw") as gateway:
+        asked = [
+            on_a_terminal(gateway, "gateway", "auth-token", "--show"),
+            on_a_terminal(gateway, "config", "get", "--show-secrets"),
+        ]
+        unasked = [
+            on_a_terminal(gateway, "gateway", "auth-token"),
+            on_a_terminal(gateway, "config", "get"),
+            on_a_terminal(gateway, "status", "--all"),
+            on_a_terminal(gateway, "doctor"),
+        ]
+        secret = gateway.token
+
+    assert [secret in shown for shown in asked] == [True, True]
+    assert [secret in shown for shown in unasked] == [False] * 4
+    assert secret not in gateway.said()
+
+
+@pytest.mark.real("systemd")
+def test_a_service_leaves_no_secret_in_unit_journal_or_titles(box: Box) -> None:
+    user = box.new_user(linger=True)
+    secret = "S3cretOfTests"
+    env = {"OPENCLAW_GATEWAY_TOKEN": secret}
+    said = [user.openclaw("gateway", "install", "--print", env=env)]
+    said.append(user.openclaw("gateway", "install", env=env))
+    eventually(user.answers)
+    said += [user.openclaw(*words.split()) for words in ("health", "status --all", "devices list")]
+    titles = box.ok("sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '")
+    unit = user.systemctl("cat", "openclaw-gateway") + user.systemctl("show", "openclaw-gateway")
+    words = ("restart", "stop", "start", "uninstall")
+    assert {f"gateway {word}" for word in words} == OF_THE_SERVICE
+    said += [user.openclaw("gateway", word) for word in words]
+    journal = box.ok("journalctl", "-o", "export", f"_UID={user.uid}")
+
+    assert [one.code for one in said] == [0] * len(said), said
+    assert secret in user_file(user, ".openclaw/openclaw.json")
+    assert "gateway run" in titles
+    assert "ExecStart=" in unit
+    assert "listening on" in journal
+    for text in (*(one.out + one.err for one in said), titles, unit, journal):
+        assert secret not in text
+    assert tokens_of(user)
+    assert [one for one in tokens_of(user) if one in journal + titles + unit] == []
+
+
+def user_file(user: User, name: str) -> str:
+    """Return the text of a file of a user."""
+    return user.box.ok("cat", f"{user.home}/{name}")
+
+
+def tokens_of(user: User) -> list[str]:
+    """Return the device tokens on file."""
+    paired = json.loads(user_file(user, ".openclaw/devices/paired.json"))
+    return [each["token"] for one in paired.values() for each in one["tokens"].values()]
