@@ -242,3 +242,10 @@ async def test_a_method_that_breaks_is_answered_and_logged_once(tmp_path, monkey
         }
         assert (await wire.call("health"))["ok"]
     assert [r.message for r in caplog.records if r.exc_info] == ["status failed"]
+
+
+@pytest.mark.parametrize("name", [*table.METHODS, *table.ADVERTISED_EVENTS])
+def test_what_is_served_is_in_the_reference(name):
+    page = Path(__file__).parent.parent / "docs" / "reference" / "protocol.md"
+
+    assert f"`{name}`" in page.read_text()
