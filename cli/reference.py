@@ -37,7 +37,9 @@ def render() -> str:
 
 def commands() -> Iterator[tuple[click.Command, click.Context]]:
     """Yield every command that a help names, groups before what they hold."""
-    yield from _below(root, click.Context(root, info_name=PROGRAM, terminal_width=_WIDTH))
+    yield from _below(
+        root, click.Context(root, info_name=PROGRAM, terminal_width=_WIDTH, **root.context_settings)
+    )
 
 
 def _below(

@@ -156,7 +156,9 @@ def misfit(root: click.Group, line: str) -> str | None:
     """Return why a command line would be a usage error, or None; values are not looked at."""
     words = shlex.split(re.sub(r"[\[\]]", "", line).rstrip("\\ "), comments=True)
     end = next((at for at, word in enumerate(words) if word in SHELL_ENDS), len(words))
-    return _misfit(root, click.Context(root, info_name="openclaw"), words[:end])
+    return _misfit(
+        root, click.Context(root, info_name="openclaw", **root.context_settings), words[:end]
+    )
 
 
 def _misfit(command: click.Command, context: click.Context, words: list[str]) -> str | None:
