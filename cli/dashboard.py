@@ -14,13 +14,6 @@ from cli.place import TargetOptions, target_options
 from stores.errors import UserFacingError
 from stores.setup_code import PROFILES, Way, own_page, page_link
 
-#: Said until there is a page that redeems the link.
-NO_PAGE_YET = (
-    "note: this version serves no Control UI yet: its page does not use the link up, a client that "
-    "knows such links does; meanwhile see `openclaw status` and `openclaw devices list`"
-)
-
-
 @click.command("dashboard")
 @click.option("--no-open", is_flag=True, help="Print the link and open no browser.")
 @click.option("--yes", is_flag=True, hidden=True)  # published scripts say it
@@ -59,8 +52,6 @@ def dashboard(*, options: TargetOptions, no_open: bool, yes: bool, offline: bool
     say(link)
     note(f"It counts once, for {lasts(made)}, and gives every scope: show it nobody.")
     note(f"Take it back with `openclaw devices invite --revoke {made.setup_id}`.")
-    if scene.local:
-        note(NO_PAGE_YET)
     if way.alone:
         note(f"note: {only_here(way)}")
     if not no_open and _has_a_screen():

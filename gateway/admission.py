@@ -84,8 +84,14 @@ async def request_pairing(
     except StoreError as error:
         return store_trouble(error)
     _log_upgrade(visit, facts, str(decision.reason))
+    ends_ms = item.ts + door.runtime.settings.limits.ttl_ms
     return explain_pairing(
-        decision, facts, request_id=item.request_id, words=words, lists=visit.lists
+        decision,
+        facts,
+        request_id=item.request_id,
+        words=words,
+        lists=visit.lists,
+        expires_in_ms=max(0, ends_ms - door.runtime.now_ms()),
     )
 
 
@@ -204,6 +210,8 @@ async def welcome(
     upgrade = await _pending_upgrade(door, visit, facts) if decision.upgrade_pending else None
     session.protocol = facts.protocol or session.protocol
     session.method, session.local = decision.method, facts.locality.local
+    session.locality_why = str(facts.locality.why)
+    session.display_name = facts.params.client.display_name
     session.address = str(facts.address.client)
     session.visit, session.user = visit, user_of(facts)
     if session.user is not None:

@@ -37,6 +37,9 @@ class CorkedStream(trio.abc.Stream):
         self._closed = False
         self._socket = inner.socket if isinstance(inner, trio.SocketStream) else None
         self._filled = False
+        #: Bytes that came in and went out, as they are above any encryption.
+        self.received_bytes = len(head)
+        self.sent_bytes = 0
         #: Whether anything was ever written.
         self.wrote = False
         #: Whether the last frame written was a close.
@@ -52,13 +55,16 @@ class CorkedStream(trio.abc.Stream):
             data, self._head = self._head[:size], self._head[size:]
             return data
         if self._socket is None:
-            return bytes(await self._inner.receive_some(max_bytes))
+            data = bytes(await self._inner.receive_some(max_bytes))
+            self.received_bytes += len(data)
+            return data
         size = max_bytes or READ_BYTES
         if self._filled:  # there is probably more: no need to wait for it
             data = bytes(await self._inner.receive_some(size))
         else:
             data = await receive_when_ready(self._socket, size)
         self._filled = len(data) == size
+        self.received_bytes += len(data)
         return data
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
@@ -72,6 +78,7 @@ class CorkedStream(trio.abc.Stream):
         if self._held:
             self._held += data
             data, self._held = self._held, bytearray()
+        self.sent_bytes += len(data)
         sent = self._send_now(data)
         if sent < len(data):
             await self._inner.send_all(memoryview(data)[sent:])

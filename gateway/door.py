@@ -25,7 +25,6 @@ from gateway.policy.proxy_auth import judge_identity
 from gateway.policy.seen import IN_FULL, Lists, proxy_hint, saw_of
 from gateway.policy.throttle import address_group
 from gateway.protocol.close import Close
-from gateway.readiness import Readiness
 from gateway.refusals import RefusalLog, Visitor
 from gateway.runtime import Runtime
 from gateway.settings import Settings
@@ -45,7 +44,6 @@ class Door:
     lobby: Lobby = field(factory=Lobby)
     refusals: RefusalLog = field(factory=RefusalLog)
     clock: Callable[[], float] = trio.current_time
-    readiness: Readiness = field(factory=Readiness)
 
     def __attrs_post_init__(self) -> None:
         self.lobby.made_room = self._log_made_room

@@ -1,9 +1,8 @@
-"""Plain HTTP on the gateway's port: health, a first page, and clear refusals."""
+"""Plain HTTP on the gateway's port: health, the Control UI, and clear refusals."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import h11
@@ -11,6 +10,7 @@ import trio
 
 from gateway import http_refusals as refusals
 from gateway.door import Door, Visit
+from gateway.pages import PAGES, PageFacts, below
 from gateway.policy.origin import judge_origin
 from gateway.protocol.close import Close
 from gateway.refusal_page import PAGE_HEADERS, HttpRefusal
@@ -25,16 +25,9 @@ _COMMON = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"cache-control", b"no-store"),
-    (b"connection", b"close"),
-)
-_PAGE = (
-    (
-        b"content-security-policy",
-        b"default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
-    ),
-    (b"x-frame-options", b"DENY"),
 )
 _REASONS = {200: b"OK", 400: b"Bad Request", 401: b"Unauthorized", 403: b"Forbidden"}
+_REASONS |= {304: b"Not Modified", 308: b"Permanent Redirect"}
 _REASONS |= {404: b"Not Found", 429: b"Too Many Requests"}
 _REASONS |= {405: b"Method Not Allowed", 426: b"Upgrade Required"}
 _REASONS |= {431: b"Request Header Fields Too Large", 501: b"Not Implemented"}
@@ -54,8 +47,11 @@ async def serve(
     data: bytes,
     *,
     lost: Sequence[str] = (),
-) -> None:
-    """Answer one request whose head is in ``data``, then close: nothing here is worth keeping.
+) -> bool:
+    """Answer one request whose head is in ``data``; tell whether another may follow it.
+
+    A browser asks for the page's files one after the other and would shake hands for each anew;
+    for anything else the connection is not worth keeping.
 
     Args:
         lost: What a WebSocket handshake lacks to be one; empty for any other request.
@@ -66,13 +62,24 @@ async def serve(
         request = connection.next_event()
     except h11.RemoteProtocolError as error:
         await _send(stream, error.error_status_hint, refusals.BAD_REQUEST.to_json())
-        return
+        return False
     if not isinstance(request, h11.Request):
         await refuse_head(stream)
-        return
+        return False
     status, body, kind, extra = await _answer(door, visit, request, lost)
     with_body = b"" if request.method == b"HEAD" else body
-    await _send(stream, status, with_body, kind=kind, extra=extra, length=len(body))
+    plain = not connection.trailing_data[0] and data.count(b"\n") == data.count(b"\r\n")
+    kept = plain and any(name == b"etag" for name, _ in extra) and _may_follow(request)
+    await _send(stream, status, with_body, kind=kind, extra=extra, length=len(body), kept=kept)
+    return kept
+
+
+def _may_follow(request: h11.Request) -> bool:
+    """Tell whether a client reads on here after its answer (RFC 9112, section 9.3)."""
+    names = {name for name, _ in request.headers}
+    closes = b"close" in b",".join(v.lower() for n, v in request.headers if n == b"connection")
+    has_body = b"content-length" in names or b"transfer-encoding" in names
+    return request.http_version == b"1.1" and not closes and not has_body
 
 
 async def refuse_head(stream: trio.abc.SendStream) -> None:
@@ -128,22 +135,27 @@ def _reads_pages(request: h11.Request) -> bool:
 
 
 async def _answer(door: Door, visit: Visit, request: h11.Request, lost: Sequence[str]) -> Answer:
-    path = request.target.partition(b"?")[0]
+    path, _, query = request.target.partition(b"?")
     as_page = _reads_pages(request)
     if lost:
         refusal = refusals.lost_upgrade(visit, lost)
         _tell(door, visit, refusal)
         asked = ((b"upgrade", b"websocket"), (b"connection", b"upgrade"))
         return _refused(refusal, as_page=as_page, extra=asked)
-    report = REPORTS.get(path)
-    page = _file(path) if report is None else None
+    text = below(visit.settings.page.base_path, path.decode("latin-1"))
+    if text is None:
+        # Relative, and so right behind a proxy too, whatever it puts in front.
+        where = path.rpartition(b"/")[2] + b"/" + (b"?" + query if query else b"")
+        return 308, b"", _HTML, ((b"location", where),)
+    report = REPORTS.get(text.encode("latin-1"))
+    page = _page(door, visit, request, text) if report is None else None
     if report is None and page is None:
-        return _refused(refusals.NOT_FOUND, as_page=as_page)
+        return _refused(_not_there(visit, text), as_page=as_page)
     if request.method not in (b"GET", b"HEAD"):
         allowed = ((b"allow", b"GET, HEAD"),)
         return _refused(refusals.NOT_ALLOWED, as_page=as_page, extra=allowed)
     if page is not None:
-        return 200, page[0], page[1], _PAGE
+        return page
     assert report is not None
     if visit.origin is not None and not _origin_allowed(door, visit):
         refusal = refusals.origin_not_allowed(visit)
@@ -170,22 +182,29 @@ def _origin_allowed(door: Door, visit: Visit) -> bool:
     ).allowed
 
 
-_KINDS = {"html": _HTML, "css": b"text/css; charset=utf-8"}
-_UI = Path(__file__).with_name("ui")
-_files: dict[bytes, tuple[bytes, bytes]] = {}
+def _page(door: Door, visit: Visit, request: h11.Request, path: str) -> Answer | None:
+    """Return the answer for a path of the Control UI, None for any other."""
+    settings = visit.settings.page
+    if not settings.enabled:
+        return None
+    if path in _PAGE_PATHS:
+        served = PAGES.page(PageFacts(settings.allow_plain_http, door.runtime.port))
+    else:
+        found = PAGES.file(path)
+        if found is None:
+            return None
+        served = found
+    known = b", ".join(v for n, v in request.headers if n == b"if-none-match") or None
+    accepts = b", ".join(v for n, v in request.headers if n == b"accept-encoding")
+    return served.answer(known=known, accepts=accepts)
 
 
-def _load_files() -> None:
-    # All of them once: what is served can then never depend on what a path in a request says.
-    for item in _UI.iterdir():
-        kind = _KINDS.get(item.suffix[1:])
-        if kind is not None:
-            name = b"/" if item.name == "index.html" else b"/assets/" + item.name.encode()
-            _files[name] = (item.read_bytes(), kind)
+_PAGE_PATHS = frozenset({"/", "/index.html"})
 
 
-def _file(path: bytes) -> tuple[bytes, bytes] | None:
-    return _files.get(path)
+def _not_there(visit: Visit, path: str) -> HttpRefusal:
+    switched_off = path in _PAGE_PATHS and not visit.settings.page.enabled
+    return refusals.NO_PAGE if switched_off else refusals.NOT_FOUND
 
 
 async def _send(
@@ -196,16 +215,16 @@ async def _send(
     kind: bytes = _JSON,
     extra: Headers = (),
     length: int | None = None,
+    kept: bool = False,
 ) -> None:
     size = len(body) if length is None else length
     own = dict(extra)
-    headers = [(b"content-type", kind), (b"content-length", b"%d" % size)]
+    headers = [(b"connection", b"keep-alive" if kept else b"close")]
+    if status != 304:
+        headers += [(b"content-type", kind), (b"content-length", b"%d" % size)]
     headers += [(name, value) for name, value in _COMMON if name not in own]
     headers += extra
     lines = [b"HTTP/1.1 %d %s" % (status, _REASONS.get(status, b"Error"))]
     lines += [name + b": " + value for name, value in headers]
     with trio.move_on_after(SEND_WITHIN_S):
         await stream.send_all(b"\r\n".join(lines) + b"\r\n\r\n" + body)
-
-
-_load_files()

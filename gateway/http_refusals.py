@@ -36,6 +36,14 @@ _SNIPPETS = {
 
 BAD_REQUEST = HttpRefusal(400, "bad-request", "malformed request")
 NOT_FOUND = HttpRefusal(404, "not-found", "there is nothing here")
+NO_PAGE = HttpRefusal(
+    404,
+    "control-ui-disabled",
+    "the Control UI is switched off here",
+    "Switch it on, on the gateway's machine.",
+    command="openclaw config set gateway.controlUi.enabled true",
+    command_in_full="config set gateway.controlUi.enabled true",
+)
 NOT_ALLOWED = HttpRefusal(405, "method-not-allowed", "only GET and HEAD are answered here")
 
 HEAD_TOO_LARGE = HttpRefusal(

@@ -20,6 +20,7 @@ from stores.records import Role
 from stores.scopes import ADMIN, closure
 
 if TYPE_CHECKING:
+    from gateway.corked import CorkedStream
     from gateway.door import Visit
     from gateway.nodes import NodeFacts
 
@@ -59,7 +60,7 @@ class Session:
     peer has not taken yet. ``owes_answer`` holds its end back until the decision it asked for,
     which may be about itself, was answered. ``visit`` is what its head said, and ``user`` whom a
     proxy named: a narrower configuration is held against them. ``node`` is what a node declared.
-    ``apart`` counts requests that are answered in tasks of their own.
+    ``apart`` counts requests that are answered in tasks of their own. ``traffic`` counts bytes.
     """
 
     conn_id: str
@@ -74,6 +75,10 @@ class Session:
     pending_upgrade_id: str | None = None
     presence_key: str | None = None
     visit: Visit | None = None
+    traffic: CorkedStream | None = None
+    requests: int = 0
+    display_name: str | None = None
+    locality_why: str = ""
     user: str | None = None
     node: NodeFacts | None = None
     apart: int = 0

@@ -41,6 +41,11 @@ logger = logging.getLogger("gateway.ws")
 MAX_HEAD_BYTES = 16_384
 HEAD_WITHIN_S = 10.0
 
+#: How long a browser may take to ask for the page's next file on the same connection, and how many
+#: it may ask for: the page has some thirty.
+NEXT_REQUEST_WITHIN_S = 5.0
+MAX_REQUESTS = 100
+
 #: After our close, what the peer still sends is read and dropped, so that it sees our last words:
 #: as much as the largest message that a session may have begun to send.
 LINGER_S = 1.0
@@ -196,45 +201,64 @@ async def _route(
     seat: Any,
     visit_of: Callable[[tuple[Header, ...]], Visit],
 ) -> bool:
-    """Read the head and serve what it asks for; tell whether the peer said goodbye first."""
-    try:
-        data, complete = await _read_head(stream)
-    except trio.BrokenResourceError:
-        if isinstance(stream, trio.SocketStream):
-            raise
-        data, complete = b"", 0
-    if not data:
-        if isinstance(stream, trio.SSLStream):
-            door.tell_disagreement(conn_id, visit_of(()).peer[0], HUNG_UP)
-        return True
-    head = split_head(data[:complete]) if complete else None
-    visit = visit_of(head.headers if head else ())
-    door.lobby.heard(seat, address_group(visit.address.client))
-    if data.startswith(_TLS_HANDSHAKE):
-        door.tell_disagreement(conn_id, visit.peer[0], wrong_scheme.SPEAKS_TLS)
-        await stream.send_all(wrong_scheme.use_plain())
-    elif head is None and len(data) > MAX_HEAD_BYTES:
-        await http.refuse_large_head(door, visit, stream, data)
-    elif head is None:
-        await http.refuse_head(stream)
-    elif head.wants_websocket:
-        admitted = partial(door.lobby.leave, seat)
-        serve = partial(run_session, door, visit, admitted)
-        return await _serve_websocket(stream, data, serve, seat.scope)
-    else:
-        lost = head.lost
-        if lost:
-            note_lost_upgrade(door, visit, head.headers)
-        await http.serve(door, visit, stream, data, lost=lost)
+    """Serve what is asked for, one request after the other; tell whether the peer said goodbye first."""
+    ahead = b""
+    for number in range(MAX_REQUESTS):
+        try:
+            data, complete = await _read_head(stream, ahead)
+        except trio.BrokenResourceError:
+            if isinstance(stream, trio.SocketStream):
+                raise
+            data, complete = b"", 0
+        if not data:
+            if isinstance(stream, trio.SSLStream) and not number:
+                door.tell_disagreement(conn_id, visit_of(()).peer[0], HUNG_UP)
+            return True
+        head = split_head(data[:complete]) if complete else None
+        visit = visit_of(head.headers if head else ())
+        door.lobby.heard(seat, address_group(visit.address.client))
+        if head is not None and head.wants_websocket:
+            admitted = partial(door.lobby.leave, seat)
+            serve = partial(run_session, door, visit, admitted)
+            return await _serve_websocket(stream, data, serve, seat.scope)
+        if head is None:
+            await _refuse(door, stream, conn_id, visit, data)
+            return False
+        if not await _serve_http(door, stream, visit, head, data[:complete]):
+            return False
+        ahead = data[complete:]
+        seat.scope.deadline = trio.current_time() + NEXT_REQUEST_WITHIN_S
     return False
 
 
-async def _read_head(stream: Line) -> tuple[bytes, int]:
-    """Return what was read, and where the head in it ends: 0 if it does not."""
+async def _serve_http(door: Door, stream: Line, visit: Visit, head: Head, data: bytes) -> bool:
+    lost = head.lost
+    if lost:
+        note_lost_upgrade(door, visit, head.headers)
+    return await http.serve(door, visit, stream, data, lost=lost)
+
+
+async def _refuse(door: Door, stream: Line, conn_id: str, visit: Visit, data: bytes) -> None:
+    """Answer what is no head of a request."""
+    if data.startswith(_TLS_HANDSHAKE):
+        door.tell_disagreement(conn_id, visit.peer[0], wrong_scheme.SPEAKS_TLS)
+        await stream.send_all(wrong_scheme.use_plain())
+    elif len(data) > MAX_HEAD_BYTES:
+        await http.refuse_large_head(door, visit, stream, data)
+    else:
+        await http.refuse_head(stream)
+
+
+async def _read_head(stream: Line, ahead: bytes = b"") -> tuple[bytes, int]:
+    """Return what was read, and where the head in it ends: 0 if it does not.
+
+    Args:
+        ahead: What was read already, together with the request before.
+    """
     data = bytearray()
     while len(data) <= MAX_HEAD_BYTES:
         searched = max(0, len(data) - _LONGEST_END)
-        chunk = await stream.receive_some(MAX_HEAD_BYTES + 1)
+        chunk, ahead = ahead or await stream.receive_some(MAX_HEAD_BYTES + 1), b""
         if not chunk:
             break
         data += chunk

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import trio
 from attrs import define, field, frozen
 
-from gateway.runtime import Runtime
 from stores.errors import StoreError
 from stores.files import stage_file
+
+if TYPE_CHECKING:
+    from gateway.runtime import Runtime
 
 #: Whether the store can be written is tried once in this time at most: strangers may ask.
 TRY_WRITE_EVERY_S = 5.0

@@ -146,7 +146,7 @@ async def _started(door: Door, _: Visit, __: h11.Request) -> Report | Denied:
 async def _ready(door: Door, visit: Visit, request: h11.Request) -> Report | Denied:
     """Ready means that devices can be decided about, and that what is on file is in force."""
     runtime = door.runtime
-    failing = await door.readiness.failing(runtime)
+    failing = await runtime.readiness.failing(runtime)
     told: dict[str, Any] = {"ready": not failing}
     caller = judge_caller(door, visit, _authorization(request))
     if caller in (Caller.OWN, Caller.SECRET):

@@ -21,6 +21,7 @@ from gateway.policy.write_limit import WriteLimit
 from gateway.presence import Presence
 from gateway.protocol.hello import GatewayFacts
 from gateway.pulse import Pulse
+from gateway.readiness import Readiness
 from gateway.refusal_ring import RefusalRing
 from gateway.settings import Settings
 from stores.config.load import LoadedConfig
@@ -115,6 +116,7 @@ class Runtime:
     presence: Presence = field(factory=Presence)
     pulse: Pulse = field(factory=Pulse)
     metrics: Metrics = field(factory=Metrics)
+    readiness: Readiness = field(factory=Readiness)
     nodes: Nodes = field(default=Factory(lambda self: _nodes_of(self.paths), takes_self=True))
     peers: PeerNotes = field(factory=PeerNotes)
     throttle: Throttle = field(factory=Throttle)

@@ -226,6 +226,7 @@ async def _serve_admitted(
         lambda: nursery.start_soon(_ping, session, ws),
         lambda: nursery.start_soon(_write_out, session, ws, stream),
     )
+    session.traffic = stream
     door.runtime.pulse.watch(session)
     hello = session.outbox.popleft()
     await ws.send_message(hello)  # here, not by the writer: most sessions need none for long
@@ -261,7 +262,7 @@ async def _read_requests(
         else:
             began_s = perf_counter()
             reply = await answer(Call(runtime, keeper, session, request.params), request)
-            _count(door, request, perf_counter() - began_s)
+            _count(door, session, request, perf_counter() - began_s)
         if session.unsent_bytes:
             session.respond(reply)  # behind what waits already
             session.answered()
@@ -280,15 +281,16 @@ async def _answer_apart(door: Door, session: Session, request: Request) -> None:
         call = Call(door.runtime, door.keeper, session, request.params)
         began_s = perf_counter()
         session.respond(await answer(call, request))
-        _count(door, request, perf_counter() - began_s)
+        _count(door, session, request, perf_counter() - began_s)
     finally:
         session.apart -= 1
     if session.refused_calls > MAX_REFUSED_CALLS:
         session.end(closes.REPEATED_UNAUTHORIZED)
 
 
-def _count(door: Door, request: Request, seconds: float) -> None:
+def _count(door: Door, session: Session, request: Request, seconds: float) -> None:
     """Count an answer; what is no method of ours is counted under one name, whatever it says."""
+    session.requests += 1
     method = request.method if request.method in METHODS else OTHER
     door.runtime.metrics.answered(method, seconds)
 

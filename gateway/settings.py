@@ -40,6 +40,15 @@ class ThrottleLimits:
 
 
 @frozen
+class PageSettings:
+    """How the Control UI is served; ``base_path`` is empty or begins with a slash."""
+
+    enabled: bool = True
+    base_path: str = ""
+    allow_plain_http: bool = False
+
+
+@frozen
 class Settings:
     """The part of a configuration that a connection holds from its first byte to its last.
 
@@ -63,6 +72,7 @@ class Settings:
     rules: tuple[Rule, ...] = ()
     secret_files: tuple[Path, ...] = ()
     tls: ServerTls | None = None
+    page: PageSettings = PageSettings()  # frozen
 
 
 def derive(
@@ -98,6 +108,11 @@ def derive(
         else None,
         rules=_rules(gateway.pairing, auto_approve) if secrets.mode in _WITH_SECRET else (),
         secret_files=tuple(loaded.resolve_file(name, env) for name in files if name),
+        page=PageSettings(
+            gateway.control_ui.enabled,
+            gateway.control_ui.base_path,
+            gateway.control_ui.allow_plain_http,
+        ),
     )
 
 

@@ -10,8 +10,12 @@ import pytest
 import trio
 from attrs import frozen
 
+from gateway.pages import PAGES
 from stores.files import ensure_private_dir
 from tests.serving import open_gateway
+
+ASSETS = f"/assets/{PAGES.digest}"
+STYLE, SCRIPT = f"{ASSETS}/base.css", f"{ASSETS}/main.js"
 
 
 @frozen
@@ -38,7 +42,7 @@ async def ask(
 ) -> Answer:
     """Send one request and read its answer with another program's parser."""
     client = h11.Connection(h11.CLIENT)
-    wanted = [("Host", host or f"127.0.0.1:{port}"), *headers]
+    wanted = [("Host", host or f"127.0.0.1:{port}"), ("Connection", "close"), *headers]
     request = h11.Request(method=method, target=path, headers=wanted)
     data = client.send(request) or b""
     data += client.send(h11.EndOfMessage()) or b""
@@ -98,7 +102,7 @@ async def test_a_store_that_cannot_be_trusted_is_not_ready(tmp_path: Path):
     assert (answer.status, answer.json) == (503, {"ready": False})
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/startupz", "/", "/assets/page.css"])
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/startupz", "/", STYLE])
 async def test_head_is_get_without_the_body(tmp_path: Path, path: str):
     async with open_gateway(tmp_path / "state") as gateway:
         whole = await ask(gateway.port, path)
@@ -126,7 +130,8 @@ async def test_other_methods_are_refused(tmp_path: Path, method: str, path: str)
     ("path", "kind"),
     [
         pytest.param("/", b"text/html; charset=utf-8", id="page"),
-        pytest.param("/assets/page.css", b"text/css; charset=utf-8", id="style"),
+        pytest.param(STYLE, b"text/css; charset=utf-8", id="style"),
+        pytest.param(SCRIPT, b"text/javascript; charset=utf-8", id="script"),
     ],
 )
 async def test_the_page_is_served_with_the_headers_that_guard_it(
@@ -150,12 +155,15 @@ async def test_the_page_is_served_with_the_headers_that_guard_it(
     [
         pytest.param("/nothing", id="unknown"),
         pytest.param("/assets/", id="folder"),
-        pytest.param("/assets/none.css", id="missing-asset"),
-        pytest.param("/assets/../http.py", id="dots"),
-        pytest.param("/assets/%2e%2e/http.py", id="escaped-dots"),
-        pytest.param("/assets//etc/passwd", id="absolute"),
-        pytest.param("/assets/..%2f..%2fpyproject.toml", id="escaped-slash"),
-        pytest.param("/assets/page.css%00.html", id="nul"),
+        pytest.param("/assets/base.css", id="asset-without-its-version"),
+        pytest.param("/assets/0123456789abcdef/base.css", id="asset-of-another-version"),
+        pytest.param(f"{ASSETS}/none.css", id="missing-asset"),
+        pytest.param(f"{ASSETS}/index.html", id="page-as-asset"),
+        pytest.param(f"{ASSETS}/../http.py", id="dots"),
+        pytest.param(f"{ASSETS}/%2e%2e/http.py", id="escaped-dots"),
+        pytest.param(f"{ASSETS}//etc/passwd", id="absolute"),
+        pytest.param(f"{ASSETS}/..%2f..%2fpyproject.toml", id="escaped-slash"),
+        pytest.param(f"{STYLE}%00.html", id="nul"),
         pytest.param("//healthz", id="two-slashes"),
         pytest.param("/healthz/", id="trailing-slash"),
     ],

@@ -171,7 +171,7 @@ async def test_a_store_that_cannot_be_written_is_not_ready(tmp_path: Path):
         before = await ask(gateway.port, "/readyz")
         left = list(devices.glob(".*"))
         # the next trial is due
-        gateway.door.readiness._tried_s -= TRY_WRITE_EVERY_S
+        gateway.runtime.readiness._tried_s -= TRY_WRITE_EVERY_S
         shutil.rmtree(devices)
         devices.write_text("no folder")
         after = await ask(gateway.port, "/readyz")

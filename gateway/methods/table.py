@@ -22,6 +22,7 @@ from gateway.methods import (
     peers,
     refusals,
     system,
+    vitals,
 )
 from gateway.methods.call import Call, CallError, invalid_request, missing_scope
 from gateway.protocol.errors import ErrorCode, ErrorShape
@@ -108,6 +109,8 @@ METHODS: dict[str, Method] = {
     "node.pluginTools.update": Method(NODE, node_invokes.tools_update),
     "node.runnerInventory.update": Method(NODE, node_invokes.runner_update),
     "skills.bins": Method(NODE, node_invokes.skills_bins),
+    "gateway.connections.list": Method(READ, vitals.connections_list),
+    "gateway.vitals": Method(READ, later=vitals.vitals),
     "gateway.peers.list": Method(READ, peers.peers_list),
     "gateway.lockouts.clear": Method(ADMIN, refusals.lockouts_clear),
     "gateway.lockouts.list": Method(READ, refusals.lockouts_list),

@@ -91,10 +91,14 @@ def explain_pairing(
     request_id: str,
     words: CommandWords,
     lists: Lists = NO_LISTS,
+    expires_in_ms: int | None = None,
 ) -> Refused:
     """Return the refusal of a device that an operator must approve, with the command to type.
 
     Message and close reason begin and end as published clients parse them.
+
+    Args:
+        expires_in_ms: How long the request waits if the device does not knock again.
     """
     tier = tier_of(facts)
     command = f"{_prefix(words, tier)} devices approve {request_id}"
@@ -110,6 +114,8 @@ def explain_pairing(
         "remedy": {"sentence": sentence, "command": command, "where": _where(words, tier)},
         **_wanted(decision, facts),
     }
+    if expires_in_ms is not None:
+        details["expiresInMs"] = expires_in_ms
     in_full = _pairing_sentence(decision, facts, lists, words, tier=IN_FULL)
     command_in_full = f"{words.local} devices approve {request_id}"
     return _pairing_refusal(text, details, facts, in_full, command_in_full, lists, words)

@@ -129,9 +129,9 @@ def _auth(scene: Scene, gateway: GatewayConfig) -> Iterator[Finding]:
         yield Finding(
             id="plain-http-page",
             severity=Severity.WARNING,
-            title="Browsers get in without a device identity",
-            saw="gateway.controlUi.allowPlainHttp is true: the token alone opens the page, and it "
-            "crosses the network as it is",
+            title="The Control UI connects over plain HTTP",
+            saw="gateway.controlUi.allowPlainHttp is true: the token, and all that the page shows, can "
+            "be read and changed on the way",
             command=scene.command("config unset gateway.controlUi.allowPlainHttp"),
             security=True,
         )

@@ -212,8 +212,13 @@ class RemoteConfig:
 class ControlUiConfig:
     """`gateway.controlUi`: the page in the browser."""
 
-    enabled: bool = setting(kinds.boolean, "Serve the page.", default=True)
-    base_path: str = setting(kinds.base_path, "Path it lives under.", default="")
+    enabled: bool = setting(kinds.boolean, "Serve the page.", default=True, reload="hot")
+    base_path: str = setting(
+        kinds.base_path,
+        "Path it lives under, for a proxy that passes a prefix on.",
+        default="",
+        reload="hot",
+    )
     allowed_origins: tuple[str, ...] = setting(
         kinds.many(kinds.origin, what="origins"),
         "Origins besides its own that may connect.",
@@ -222,7 +227,8 @@ class ControlUiConfig:
     )
     allow_plain_http: bool = setting(
         kinds.boolean,
-        "Let browsers without a secure context in, without a device identity.",
+        "Let the page connect over plain HTTP from elsewhere: the secret and all it shows can be read "
+        "on the way.",
         default=False,
         reload="hot",
     )

@@ -1,0 +1,38 @@
+// @ts-check
+/** Small charts of the last minutes, drawn from numbers that were told one after the other. */
+import { h } from "./dom.js";
+
+const KEPT = 120;
+const [WIDTH, HEIGHT] = [KEPT - 1, 40];
+
+/** A number over time. */
+export class Series {
+  /** @type {number[]} */
+  values = [];
+
+  /** @param {number} value */
+  add(value) {
+    this.values.push(value);
+    if (this.values.length > KEPT) this.values.shift();
+  }
+
+  get last() {
+    return this.values.at(-1) ?? 0;
+  }
+
+  /** @param {string} words what it shows; its figures are told beside it */
+  draw(words) {
+    const top = Math.max(1, ...this.values);
+    const from = KEPT - this.values.length;
+    const points = this.values.map((value, index) => `${from + index},${(HEIGHT - 1 - (value / top) * (HEIGHT - 3)).toFixed(1)}`);
+    const all = points.join(" ");
+    return h(
+      "svg",
+      { class: "chart", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": `${words}: ${this.last}, at most ${Math.max(0, ...this.values)} lately` },
+      points.length > 1 && [
+        h("polygon", { class: "area", points: `${from},${HEIGHT} ${all} ${WIDTH},${HEIGHT}` }),
+        h("polyline", { class: "line", points: all }),
+      ],
+    );
+  }
+}

@@ -1,0 +1,272 @@
+// @ts-check
+/**
+ * The page's way into the gateway: tries, waits, comes back, and says at each moment where it is.
+ *
+ * Rule: there is one link and one state, and views only read it.
+ */
+import { deviceKey } from "./keys.js";
+import { dropToken, heldToken, keepToken } from "./vault.js";
+import { holds, tellTime } from "./words.js";
+import { Lost, Refusal, Wire } from "./wire.js";
+
+/**
+ * @typedef {{kind: "connecting"}
+ *   | {kind: "in", wire: Wire, hello: any}
+ *   | {kind: "refused", refusal: Refusal, retryAtMs: number | null, sinceMs: number}
+ *   | {kind: "down", sinceMs: number, retryAtMs: number, upgradeLost: boolean}
+ *   | {kind: "broken", problem: string}} State
+ */
+
+/** What an owner's page asks for when it asks for the first time. */
+export const EVERYTHING = [
+  "operator.admin",
+  "operator.approvals",
+  "operator.pairing",
+  "operator.read",
+  "operator.write",
+];
+
+const FIRST_WAIT_MS = 500;
+const LONGEST_WAIT_MS = 15_000;
+/** What another program may have mended meanwhile is tried again this often. */
+const LOOK_AGAIN_MS = 5_000;
+/** While more scopes are asked for, whether they were given is looked at this often, and so many times. */
+const WIDER_EVERY_MS = 4_000;
+const WIDER_TIMES = 150;
+
+/** Refusals that end by themselves once somebody did something at the gateway. */
+const MENDED_ELSEWHERE = new Set(["CONTROL_UI_ORIGIN_NOT_ALLOWED"]);
+
+class Link {
+  /** @type {State} */
+  state = { kind: "connecting" };
+  /** @type {Set<() => void>} */
+  #watchers = new Set();
+  /** @type {Set<(name: string, payload: any) => void>} */
+  #listeners = new Set();
+  /** Secrets live here and nowhere else, until the device token takes their place. */
+  #secret = /** @type {string | null} */ (null);
+  #bootstrap = /** @type {string | null} */ (null);
+  #wanted = /** @type {string[] | null} */ (null);
+  #timer = 0;
+  #wider = 0;
+  #widerLeft = WIDER_TIMES;
+  #tries = 0;
+  #downSince_ms = 0;
+  #turn = 0;
+  /** This browser, as lists of devices name it. */
+  ownDeviceId = "";
+  /** Whether this page has been inside since it was opened. */
+  wasIn = false;
+
+  /** @param {() => void} watcher called at every change of state */
+  watch(watcher) {
+    this.#watchers.add(watcher);
+  }
+
+  /**
+   * @param {(name: string, payload: any) => void} listener called with every event of the gateway
+   * @returns {() => void} ends it
+   */
+  listen(listener) {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** What this session may do. @returns {string[]} */
+  get scopes() {
+    return this.state.kind === "in" ? (this.state.hello.auth?.scopes ?? []) : [];
+  }
+
+  /** @param {string} scope */
+  may(scope) {
+    return holds(this.scopes, scope);
+  }
+
+  /** What was asked for and waits to be approved. @returns {{requestId: string, scopes: string[]} | null} */
+  get pendingUpgrade() {
+    return this.state.kind === "in" ? (this.state.hello.auth?.pendingUpgrade ?? null) : null;
+  }
+
+  /**
+   * @param {string} method @param {unknown} [params] @param {number} [within_ms]
+   * @returns {Promise<any>}
+   */
+  ask(method, params, within_ms) {
+    if (this.state.kind !== "in") return Promise.reject(new Lost(1006, "not connected to the gateway", false));
+    return this.state.wire.ask(method, params, within_ms);
+  }
+
+  /** @param {{secret?: string | null, bootstrap?: string | null}} [found] what to show; what is not said stays */
+  start({ secret, bootstrap } = {}) {
+    if (secret) [this.#secret, this.#bootstrap] = [secret, null];
+    if (bootstrap) [this.#secret, this.#bootstrap] = [null, bootstrap];
+    if (this.state.kind === "in") this.state.wire.close();
+    this.#tries = 0;
+    this.#to({ kind: "connecting" });
+    void this.#try();
+  }
+
+  /** Try again now. */
+  again() {
+    void this.#try();
+  }
+
+  /** Forget what was typed, and the device token, if it is of no use any more. */
+  async forget() {
+    this.#secret = this.#bootstrap = null;
+    await dropToken();
+  }
+
+  /** Ask for everything; what is not approved yet becomes a request, and this session goes on. */
+  askForMore() {
+    this.#wanted = EVERYTHING;
+    this.#widerLeft = WIDER_TIMES;
+    void this.#tryWider();
+  }
+
+  /** Keep a device token that the gateway gave in an answer. @param {string} deviceToken */
+  async replaceToken(deviceToken) {
+    const held = await heldToken();
+    if (held) await keepToken({ ...held, deviceToken });
+  }
+
+  /** @param {State} state */
+  #to(state) {
+    this.state = state;
+    for (const watcher of this.#watchers) watcher();
+  }
+
+  /** @returns {Promise<{auth: Record<string, string>, scopes: string[]}>} what to show and to ask for */
+  async #credentials() {
+    const held = await heldToken();
+    const scopes = this.#wanted ?? (held && !this.#secret ? held.scopes : EVERYTHING);
+    if (this.#bootstrap) return { auth: { bootstrapToken: this.#bootstrap }, scopes: EVERYTHING };
+    if (this.#secret) return { auth: { token: this.#secret, password: this.#secret }, scopes };
+    return { auth: held ? { deviceToken: held.deviceToken } : {}, scopes };
+  }
+
+  async #try() {
+    clearTimeout(this.#timer);
+    const turn = ++this.#turn;
+    try {
+      const key = await deviceKey();
+      this.ownDeviceId = key.deviceId;
+      const wire = await Wire.open({ key, ...(await this.#credentials()) });
+      if (turn === this.#turn) await this.#enter(wire);
+      else wire.close();
+    } catch (error) {
+      if (turn !== this.#turn) return;
+      if (error instanceof Refusal) await this.#refused(error);
+      else if (error instanceof Lost) await this.#lost(error);
+      else this.#to({ kind: "broken", problem: error instanceof Error ? error.message : String(error) });
+    }
+  }
+
+  /** @param {Wire} wire */
+  async #enter(wire) {
+    const { hello } = wire;
+    if (hello.auth?.deviceToken) {
+      const { deviceToken, scopes, role } = hello.auth;
+      await keepToken({ deviceToken, scopes, role });
+      this.#secret = this.#bootstrap = null; // from here on the device token stands for it
+    }
+    if (hello.snapshot?.health?.ts) tellTime(hello.snapshot.health.ts);
+    this.#tries = this.#downSince_ms = 0;
+    this.wasIn = true;
+    wire.onevent = (name, payload) => {
+      if (name === "tick" && payload?.ts) tellTime(payload.ts);
+      for (const listener of this.#listeners) listener(name, payload);
+    };
+    wire.onlost = (lost) => void this.#lost(lost);
+    this.#to({ kind: "in", wire, hello });
+    this.#lookForMore();
+  }
+
+  /** @param {Refusal} refusal */
+  async #refused(refusal) {
+    const { code } = refusal;
+    const held = await heldToken();
+    const offered = this.#secret !== null || this.#bootstrap !== null;
+    const useless = /^AUTH_(TOKEN|PASSWORD)_MISMATCH$|^AUTH_BOOTSTRAP_TOKEN_INVALID$/.test(code);
+    if (useless) this.#secret = this.#bootstrap = null; // a wrong one is never sent twice
+    if (useless && offered && held) return this.#try();
+    if (code === "AUTH_DEVICE_TOKEN_MISMATCH") await dropToken();
+    this.wasIn = false;
+    this.#downSince_ms = 0;
+    const before = this.state.kind === "refused" && this.state.refusal.code === code ? this.state : null;
+    const retryAtMs = this.#retryAt(refusal);
+    this.#to({ kind: "refused", refusal, retryAtMs, sinceMs: before?.sinceMs ?? Date.now() });
+    if (retryAtMs !== null && code !== "AUTH_RATE_LIMITED") this.#tryAt(retryAtMs);
+  }
+
+  /** @param {Refusal} refusal @returns {number | null} */
+  #retryAt(refusal) {
+    if (refusal.details["reloadRequired"] || refusal.code === "PROTOCOL_MISMATCH") return null;
+    if (refusal.retryAfterMs !== null) return Date.now() + refusal.retryAfterMs;
+    if (refusal.retryable || MENDED_ELSEWHERE.has(refusal.code)) return Date.now() + LOOK_AGAIN_MS;
+    return null;
+  }
+
+  /** @param {Lost} lost */
+  async #lost(lost) {
+    clearTimeout(this.#wider);
+    if (lost.code === 4001) {
+      // What this session lived on was taken away: what is true now is told by the next try.
+      this.#to({ kind: "connecting" });
+      return this.#try();
+    }
+    this.#downSince_ms ||= Date.now();
+    const wait_ms = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** this.#tries++);
+    const retryAtMs = Date.now() + wait_ms * (0.8 + 0.4 * Math.random());
+    const upgradeLost = !lost.opened && this.#tries > 1 && (await answersHttp());
+    this.#to({ kind: "down", sinceMs: this.#downSince_ms, retryAtMs, upgradeLost });
+    this.#tryAt(retryAtMs);
+  }
+
+  /** @param {number} at_ms */
+  #tryAt(at_ms) {
+    clearTimeout(this.#timer);
+    this.#timer = window.setTimeout(() => void this.#try(), Math.max(0, at_ms - Date.now()));
+  }
+
+  #lookForMore() {
+    clearTimeout(this.#wider);
+    // Each look keeps the request alive, so a page left open must not look for ever.
+    if (!this.pendingUpgrade || this.#widerLeft-- <= 0) return;
+    this.#wider = window.setTimeout(() => void this.#tryWider(), WIDER_EVERY_MS);
+  }
+
+  /** Connect a second time with the wider wish, and take its place if it is given. */
+  async #tryWider() {
+    if (this.state.kind !== "in") return;
+    const { wire, hello } = this.state;
+    try {
+      const asked = { ...(await this.#credentials()), scopes: EVERYTHING };
+      const wider = await Wire.open({ key: await deviceKey(), ...asked });
+      if (this.state.kind !== "in" || this.state.wire !== wire) return wider.close();
+      const pendingUpgrade = wider.hello.auth?.pendingUpgrade;
+      if (!pendingUpgrade) {
+        wire.close();
+        return await this.#enter(wider);
+      }
+      wider.close();
+      this.#to({ kind: "in", wire, hello: { ...hello, auth: { ...hello.auth, pendingUpgrade } } });
+    } catch {
+      // The session that there is goes on.
+    }
+    this.#lookForMore();
+  }
+}
+
+/** Tell whether plain HTTP comes through where a WebSocket does not: then a proxy drops it. */
+async function answersHttp() {
+  try {
+    const told = await fetch(new URL("healthz", new URL(".", location.href)), { cache: "no-store" });
+    return told.ok && (await told.json()).ok === true;
+  } catch {
+    return false;
+  }
+}
+
+export const link = new Link();
