@@ -6,7 +6,7 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from cli.failures import About, CallError, Failure, GatewayRefusedError, GatewayUnreachableError
 from cli.output import note
@@ -83,6 +83,9 @@ def find_road(options: TargetOptions, *, port: int | None = None) -> Road:
     target = resolve_target(
         loaded, here.env, url=options.url, port=port, default_port=paths.default_port
     )
+    if port is not None and target.is_local_default:
+        said = f"loopback, port of the running gateway in {paths.lock_path}"
+        target = evolve(target, source=said)
     if target.is_local_default:
         target = as_it_serves(target, loaded, here.env, paths)
     if options.tls_fingerprint is not None:
