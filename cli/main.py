@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import click
 
-from cli.failures import FAILED, INTERRUPTED, USAGE, exit_code
+from cli.failures import FAILED, INTERRUPTED, USAGE, CallError, exit_code
 from stores.errors import UserFacingError
 
 if TYPE_CHECKING:
@@ -159,9 +160,9 @@ def _run(words: list[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     except click.ClickException as error:
-        return _failed(UserFacingError(error.format_message()), as_json=as_json)
+        return _failed(UserFacingError(error.format_message()), words, as_json=as_json)
     except UserFacingError as error:
-        return _failed(error, as_json=as_json)
+        return _failed(error, words, as_json=as_json)
     except BrokenPipeError:
         raise
     except Exception as error:  # the last line: a user gets a sentence, a developer the rest
@@ -171,7 +172,7 @@ def _run(words: list[str]) -> int:
             raise
         problem = f"this is a mistake in openclaw itself: {type(error).__name__}: {error}"
         remedy = "see where with `OPENCLAW_DEBUG=1`, and report it"
-        return _failed(UserFacingError(problem, remedy=remedy), as_json=as_json)
+        return _failed(UserFacingError(problem, remedy=remedy), words, as_json=as_json)
 
 
 def _usage(error: click.UsageError, words: Sequence[str], *, as_json: bool) -> int:
@@ -219,16 +220,25 @@ def _meant(error: click.UsageError, text: str) -> str:
     return f"{found[1]} Did you mean '{close[0]}'?" if close and found[2] != _HELP else found[1]
 
 
-def _failed(error: UserFacingError, *, as_json: bool) -> int:
-    from cli.explain import print_failure  # late: only failures need it
+def _failed(error: UserFacingError, words: Sequence[str], *, as_json: bool) -> int:
+    from cli.explain import print_failure  # late, both: only failures need them
+    from cli.whose import in_full
 
     if os.environ.get("OPENCLAW_DEBUG"):
         import traceback
 
         traceback.print_exception(error)
+    cause = error.cause if isinstance(error, CallError) else error
+    cause.remedy = in_full(cause.remedy, _typed(words), os.environ)
     code = exit_code(error)
     print_failure(error, code, as_json=as_json)
     return code
+
+
+def _typed(words: Sequence[str]) -> str:
+    """Return a command line to be typed again; with a secret in it, the command alone."""
+    secret = any(word.startswith(("--token", "--password")) for word in words)
+    return _path_of(words) if secret else shlex.join([PROGRAM, *words])
 
 
 def _never_fail_to_print() -> None:

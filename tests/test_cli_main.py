@@ -13,7 +13,7 @@ import click
 import pytest
 
 import cli.output
-from cli.main import main, root
+from cli.main import _typed, main, root
 from gateway.version import VERSION
 from stores.errors import UserFacingError
 from tests.imports import ROOT
@@ -309,3 +309,16 @@ def test_a_failing_file_is_no_failing_output(
 
     assert ended == 1
     assert "a mistake in openclaw itself: OSError" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "typed"),
+    [
+        pytest.param(["health", "--timeout", "9"], "openclaw health --timeout 9", id="whole"),
+        pytest.param(["logs", "--grep", "a b"], "openclaw logs --grep 'a b'", id="quoted"),
+        pytest.param(["health", "--token", "S3cret"], "openclaw health", id="secret"),
+        pytest.param(["health", "--password=S3cret"], "openclaw health", id="secret-in-one-word"),
+    ],
+)
+def test_what_was_typed_is_named_again_without_its_secrets(words: list[str], typed: str):
+    assert _typed(words) == typed

@@ -131,6 +131,9 @@ def test_a_reload_says_why_nothing_was_taken_in_and_hangup_needs_no_secret(
     file.write_text(good.replace('"mode": "local",', ""))
     skipped = gateway.openclaw("gateway", "reload")
     file.write_text("{gateway: }")
+    unreadable = gateway.openclaw("gateway", "reload")
+    for one in (gateway.state_dir / "config-history").glob("last-known-good*"):
+        one.unlink()
     by_signal = gateway.openclaw("gateway", "reload")
     file.write_text(json.dumps({"gateway": {"mode": "local"}}))
     without_token = gateway.openclaw("gateway", "reload", "--json")
@@ -141,6 +144,8 @@ def test_a_reload_says_why_nothing_was_taken_in_and_hangup_needs_no_secret(
     assert skipped.code == 1
     assert "gateway.mode is gone" in skipped.err
     assert "`openclaw config rollback good --yes`" in skipped.err
+    assert unreadable.code == 1, unreadable.err
+    assert "not reloaded: " in unreadable.err
     assert by_signal.code == 0, by_signal.err
     assert f"pid {gateway.process.pid}" in by_signal.out
     assert "SIGHUP" in by_signal.out
