@@ -250,9 +250,15 @@ class Nodes:
         return invoke
 
     def _call_off(self, invoke: Invoke) -> None:
-        """Tell a node of protocol 4 that nobody waits for its answer (protocol fact: the event)."""
+        """Tell a node of protocol 4 that nobody waits for its answer.
+
+        The event is a protocol fact; what is in it is published nowhere, so the question is named
+        both as its request named it and as `node.invoke.progress` does. A node that does not know
+        the event drops it, and its answer is ignored.
+        """
         if invoke.node.protocol >= 4:
-            told = {"id": invoke.invoke_id, "nodeId": invoke.node.device_id}
+            told = {"id": invoke.invoke_id, "invokeId": invoke.invoke_id}
+            told["nodeId"] = invoke.key[0]
             invoke.node.send(event("node.invoke.cancel", told))
 
     def answer(self, node: Session, invoke_id: str, outcome: Outcome) -> bool:

@@ -96,7 +96,7 @@ async def test_a_node_that_does_not_answer_in_time_is_told_off(tmp_path: Path):
 
     assert (error["code"], error["message"]) == ("UNAVAILABLE", "node invoke timed out")
     assert error["details"]["nodeError"]["code"] == "TIMEOUT"
-    assert called_off == {"id": asked["id"], "nodeId": NODE_ID}
+    assert called_off == {"id": asked["id"], "invokeId": asked["id"], "nodeId": NODE_ID}
     assert late == {"ok": True, "ignored": True}
 
 
