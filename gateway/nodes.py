@@ -118,9 +118,11 @@ class Nodes:
 
     Args:
         store: What was approved; its methods do file work, its book costs nothing.
+        trouble: Why its files could not be read at the last look.
     """
 
     store: NodeStore
+    trouble: str | None = None
     live: dict[str, Session] = field(factory=dict)
     _asked: dict[str, Invoke] = field(factory=dict)
     _by_node: dict[str, dict[str, Invoke]] = field(factory=dict)
