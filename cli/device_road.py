@@ -103,13 +103,18 @@ class DeviceRoad:
                 raise
             except StoreError as error:
                 if _is_better(error, fall_back):
-                    note(printable(fall_back.error.problem))
+                    self._tell_once(fall_back)
                     raise
                 if not _said_by_gateway(error, fall_back):
                     note(f"note: {printable(error.problem)}")
                     if error.remedy is not None:
                         note(printable(f"      {error.remedy}"))
                 raise fall_back.error from None
+
+    def _tell_once(self, fall_back: _FallBack) -> None:
+        """Say why the gateway was not asked, unless that was told when the files were opened."""
+        if self._files is None:
+            note(printable(fall_back.error.problem))
 
     def _from_gateway(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
         from cli.road import ask, find_road  # late: offline commands need neither

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from attrs import evolve, frozen
 
 from cli.failures import FAILED, failed_report
 from cli.place import Place
+from cli.whose import in_full
 from stores.checks import configuration, devices, exposure, leftovers, machine, modes
 from stores.checks.finding import Finding, Scene, Severity, command_in
 from stores.config.load import load_config
@@ -121,7 +122,7 @@ def _reach(here: Place, openclaw: str) -> tuple[tuple[Scene, str | None] | None,
             security=True,
         )
         return None, [told]
-    shut = _shut(here.paths.state_dir if owner is None else owner.reached)
+    shut = _shut(here.paths.state_dir if owner is None else owner.reached, here.env)
     if shut is not None:
         return None, [shut]
     paths, known = here.paths, None
@@ -133,7 +134,7 @@ def _reach(here: Place, openclaw: str) -> tuple[tuple[Scene, str | None] | None,
     return (_scene(here, paths, openclaw), known), []
 
 
-def _shut(state_dir: Path) -> Finding | None:
+def _shut(state_dir: Path, env: Mapping[str, str]) -> Finding | None:
     """Return that this user may not look into the state directory; of one not there, None."""
     try:
         os.stat(state_dir)
@@ -150,7 +151,7 @@ def _shut(state_dir: Path) -> Finding | None:
         severity=Severity.ERROR,
         title="This user may not look into the state directory, so nothing in it was looked at",
         saw=f"cannot enter {state_dir}: {clause}",
-        command=(command_in(remedy) or "").replace("…", "doctor") or None,
+        command=command_in(in_full(remedy, "openclaw doctor", env)),
     )
 
 

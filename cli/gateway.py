@@ -150,6 +150,9 @@ def _run_here(words: dict[str, Any]) -> int:
     try:
         return run_gateway(options)
     except (ConfigError, StoreError) as error:
+        from cli.whose import in_full  # late: only failures need it
+
+        error.remedy = in_full(error.remedy, "openclaw gateway run", here.env)
         print_failure(error, CONFIGURATION, as_json=False)
         return CONFIGURATION
 

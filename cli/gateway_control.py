@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.config_words import Running, running_gateway
-from cli.failures import CallError, GatewayRefusedError, GatewayUnreachableError
+from cli.failures import CallError, Failure, GatewayRefusedError, GatewayUnreachableError
 from cli.output import json_text, note, printable, say
 from cli.place import TIMEOUT_MS, TargetOptions, place, target_options
 from cli.progress import progress
@@ -20,6 +20,7 @@ from stores.errors import ConfigError, UserFacingError
 
 if TYPE_CHECKING:
     from cli.road import Road
+    from stores.paths import Paths
 
 #: How often a gateway that starts anew is looked for.
 _LOOK_EVERY_S = 0.05
@@ -78,7 +79,14 @@ def _reload_by_signal(options: TargetOptions, *, here: bool) -> None:
     Raises:
         NotReloadedError: no gateway of this user can be seen.
     """
-    running = running_gateway(place().paths) if here else None
+    paths = place().paths
+    running = running_gateway(paths) if here else None
+    if running is not None and is_stopped(paths):
+        raise NotReloadedError(
+            f"the gateway's process (pid {running.pid}) is stopped by a signal, so it reloads "
+            "nothing",
+            remedy=f"let it go on with `kill -CONT {running.pid}`",
+        )
     if running is None or not _send_hangup(running):
         raise NotReloadedError(
             "no gateway of this user runs on this state directory",
@@ -90,6 +98,14 @@ def _reload_by_signal(options: TargetOptions, *, here: bool) -> None:
         say(
             f"Asked the gateway (pid {running.pid}) to reload, by SIGHUP; its log says the outcome."
         )
+
+
+def is_stopped(paths: Paths) -> bool:
+    """Tell whether the process of this state directory's gateway is stopped by a signal."""
+    from stores.running import Standing, read_running  # late: only where no gateway answers
+
+    running = read_running(paths.state_dir)
+    return running is not None and running.standing is Standing.STOPPED
 
 
 def _send_hangup(running: Running) -> bool:
@@ -160,7 +176,16 @@ def _offer_a_signal(error: CallError, road: Road) -> None:
     """Name the way that needs no secret, to whoever may end the process that refuses."""
     cause = error.cause
     running = running_gateway(place().paths) if _signal_may_help(error, road) else None
-    if running is None or not isinstance(cause, GatewayRefusedError) or cause.remedy is not None:
+    if running is None:
+        return
+    if isinstance(cause, GatewayUnreachableError) and cause.how is Failure.TIMEOUT:
+        if not is_stopped(place().paths):
+            cause.remedy = (
+                "it hangs, so it cannot start anew by itself: end it with `openclaw gateway stop`, "
+                "and start it again with `openclaw gateway run`"
+            )
+        return
+    if not isinstance(cause, GatewayRefusedError) or cause.remedy is not None:
         return
     cause.remedy = (
         f"it runs with the settings it was started with; end it with `kill {running.pid}`, and "

@@ -20,7 +20,7 @@ from cli.failures import DONE, FAILED
 from cli.output import json_text, say
 from cli.place import Place, TargetOptions
 from stores.errors import UsageError, UserFacingError
-from stores.serving import read_lock_note
+from stores.serving import may_be_served, read_lock_note
 
 #: Less than what health checks usually wait, so that the sentence is still printed, s.
 WITHIN_S = 4.0
@@ -48,6 +48,7 @@ def probe(here: Place, options: TargetOptions) -> int:
     try:
         port, tls = _place_of(here, read_lock_note(here.paths.state_dir))
         _ask(port, tls=tls, deadline=started + within_s)
+        _refuse_others(here, port)
     except UserFacingError as error:
         # A health check knows well and not well; the code for "nobody answers" is for people.
         print_failure(error, FAILED, as_json=options.as_json)
@@ -72,6 +73,20 @@ def _place_of(here: Place, note: Mapping[str, Any]) -> tuple[int, bool]:
     return number, loaded.config.gateway.tls.enabled
 
 
+def _refuse_others(here: Place, port: int) -> None:
+    """Refuse the answer of a gateway that is surely not the one of this state directory.
+
+    Raises:
+        ProbeError: no gateway runs on it, or the one that did was killed.
+    """
+    state_dir = here.paths.state_dir
+    if not may_be_served(state_dir):
+        raise ProbeError(
+            f"a gateway answers on port {port}, but none runs on {state_dir}",
+            remedy="see whose it is with `openclaw gateway status`",
+        )
+
+
 def _ask(port: int, *, tls: bool, deadline: float) -> None:
     remedy = "start it with `openclaw gateway run`; what an earlier one said is in its log"
     request = f"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n"
@@ -82,7 +97,7 @@ def _ask(port: int, *, tls: bool, deadline: float) -> None:
     except TimeoutError:
         raise ProbeError(
             f"the gateway on port {port} accepts connections and does not answer",
-            remedy="its event loop hangs: restart it",
+            remedy="its event loop hangs; see what to do with `openclaw gateway status`",
         ) from None
     except OSError as error:
         raise ProbeError(

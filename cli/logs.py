@@ -84,6 +84,7 @@ class Record:
 
 
 _SHOWN = ("subsystem", "message")
+_EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
 @frozen
@@ -233,7 +234,10 @@ def _record_of(line: Line) -> Record:
 def _time_of(text: str, *, local_time: bool) -> datetime:
     span_ms = ms_of(text)
     if span_ms is not None:
-        return datetime.now(UTC) - timedelta(milliseconds=span_ms)
+        try:
+            return datetime.now(UTC) - timedelta(milliseconds=span_ms)
+        except OverflowError:  # before the year 1: all there is
+            return _EARLIEST
     try:
         at = datetime.fromisoformat(text.strip())
     except ValueError as error:
@@ -243,7 +247,10 @@ def _time_of(text: str, *, local_time: bool) -> datetime:
         ) from error
     if at.tzinfo is not None:
         return at
-    return at.astimezone() if local_time else at.replace(tzinfo=UTC)
+    try:
+        return at.astimezone() if local_time else at.replace(tzinfo=UTC)
+    except (OverflowError, ValueError):  # the edge of the calendar, moved over it by the zone
+        return at.replace(tzinfo=UTC)
 
 
 def _no_log(directory: Path) -> NoLogError:

@@ -7,20 +7,24 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import click
 
-from cli.failures import FAILED, INTERRUPTED, USAGE, exit_code
+from cli.failures import FAILED, INTERRUPTED, USAGE, CallError, exit_code
 from stores.errors import UserFacingError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PROGRAM = "openclaw"
-_UNKNOWN_COMMAND = re.compile(r"No such command '([^']*)'\.")
+# a newer click names every command that is a little like it, in the order of the alphabet
+_UNKNOWN_COMMAND = re.compile(r"(No such command '([^']*)'\.)( \(?Did you mean .*)?")
+#: A word that people type for `--help`; it is near to other commands by its letters alone.
+_HELP = "help"
 
 
 class LateGroup(click.Group):
@@ -59,7 +63,7 @@ class LateGroup(click.Group):
             import difflib  # late: only a mistake needs it
 
             close = difflib.get_close_matches(args[0], list(self.table), n=1)
-            meant = f" Did you mean '{close[0]}'?" if close else ""
+            meant = f" Did you mean '{close[0]}'?" if close and args[0] != _HELP else ""
             ctx.fail(f"No such command '{args[0]}'.{meant}")
         return super().resolve_command(ctx, args)
 
@@ -152,13 +156,13 @@ def _run(words: list[str]) -> int:
     except click.exceptions.Exit as ended:
         return ended.exit_code
     except click.UsageError as error:
-        return _usage(error, as_json=as_json)
+        return _usage(error, words, as_json=as_json)
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     except click.ClickException as error:
-        return _failed(UserFacingError(error.format_message()), as_json=as_json)
+        return _failed(UserFacingError(error.format_message()), words, as_json=as_json)
     except UserFacingError as error:
-        return _failed(error, as_json=as_json)
+        return _failed(error, words, as_json=as_json)
     except BrokenPipeError:
         raise
     except Exception as error:  # the last line: a user gets a sentence, a developer the rest
@@ -168,14 +172,14 @@ def _run(words: list[str]) -> int:
             raise
         problem = f"this is a mistake in openclaw itself: {type(error).__name__}: {error}"
         remedy = "see where with `OPENCLAW_DEBUG=1`, and report it"
-        return _failed(UserFacingError(problem, remedy=remedy), as_json=as_json)
+        return _failed(UserFacingError(problem, remedy=remedy), words, as_json=as_json)
 
 
-def _usage(error: click.UsageError, *, as_json: bool) -> int:
+def _usage(error: click.UsageError, words: Sequence[str], *, as_json: bool) -> int:
     from cli.explain import print_failure  # late: only failures need it
     from stores.errors import UsageError
 
-    path = error.ctx.command_path if error.ctx else PROGRAM
+    path = error.ctx.command_path if error.ctx else _path_of(words)
     problem = _meant(error, error.format_message()).rstrip(".")
     remedy = f"see `{path} --help`"
     if path.startswith(f"{PROGRAM} nodes") and "'--offline'" in problem:
@@ -190,27 +194,51 @@ def _usage(error: click.UsageError, *, as_json: bool) -> int:
     return USAGE
 
 
+def _path_of(words: Sequence[str]) -> str:
+    """Return the command that words name, for an error that does not say whose it is."""
+    command: click.Command = root
+    path = [PROGRAM]
+    for word in words:
+        if not isinstance(command, click.Group):
+            break
+        found = command.get_command(click.Context(command), word)
+        if found is not None:
+            command = found
+            path.append(word)
+    return " ".join(path)
+
+
 def _meant(error: click.UsageError, text: str) -> str:
     """Return the text of a usage error, with the command that was probably meant."""
+    text = text.replace("is not a valid integer range", "is not a whole number")
     found = _UNKNOWN_COMMAND.fullmatch(text)
     if found is None or error.ctx is None or not isinstance(error.ctx.command, click.Group):
         return text
     import difflib  # late: only a mistake needs it
 
-    close = difflib.get_close_matches(found[1], error.ctx.command.list_commands(error.ctx), n=1)
-    return f"{text} Did you mean '{close[0]}'?" if close else text
+    close = difflib.get_close_matches(found[2], error.ctx.command.list_commands(error.ctx), n=1)
+    return f"{found[1]} Did you mean '{close[0]}'?" if close and found[2] != _HELP else found[1]
 
 
-def _failed(error: UserFacingError, *, as_json: bool) -> int:
-    from cli.explain import print_failure  # late: only failures need it
+def _failed(error: UserFacingError, words: Sequence[str], *, as_json: bool) -> int:
+    from cli.explain import print_failure  # late, both: only failures need them
+    from cli.whose import in_full
 
     if os.environ.get("OPENCLAW_DEBUG"):
         import traceback
 
         traceback.print_exception(error)
+    cause = error.cause if isinstance(error, CallError) else error
+    cause.remedy = in_full(cause.remedy, _typed(words), os.environ)
     code = exit_code(error)
     print_failure(error, code, as_json=as_json)
     return code
+
+
+def _typed(words: Sequence[str]) -> str:
+    """Return a command line to be typed again; with a secret in it, the command alone."""
+    secret = any(word.startswith(("--token", "--password")) for word in words)
+    return _path_of(words) if secret else shlex.join([PROGRAM, *words])
 
 
 def _never_fail_to_print() -> None:

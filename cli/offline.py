@@ -19,7 +19,7 @@ from cli.place import Place
 from stores.devices import DeviceStore, PairingLimits
 from stores.errors import ConfigError, StoreError
 from stores.listing import listing, paired_item
-from stores.owner import Owner, refuse_open_folder, take_ownership, user_name, will_become
+from stores.owner import Owner, refuse_open_folder, take_ownership, will_become
 from stores.plain_file import read_regular
 from stores.records import DeviceBook
 from stores.timespan import in_words
@@ -240,6 +240,8 @@ class Files:
             return None
         if serving.state_dir is not None and _same(serving.state_dir, self.reached):
             return None
+        if serving.state_dir is None and _belongs_to(serving.uid, self.reached):
+            return None  # it may well be this one, whose note we may not read
         return serving
 
     @property
@@ -313,7 +315,7 @@ def refuse_wrong_store(files: Files, command: str) -> None:
     serving = files.elsewhere()
     if serving is None:
         return
-    who = f"the gateway on port {serving.port} (pid {serving.pid}, user {user_name(serving.uid)})"
+    who = serving.in_words()
     works = "other files" if serving.state_dir is None else str(serving.state_dir)
     ways = []
     if serving.state_dir is not None:
@@ -325,6 +327,13 @@ def refuse_wrong_store(files: Files, command: str) -> None:
         remedy=f"use {' or '.join(ways)}; for a gateway that is stopped name its own port in "
         "`OPENCLAW_GATEWAY_PORT`",
     )
+
+
+def _belongs_to(uid: int, path: Path) -> bool:
+    try:
+        return path.stat().st_uid == uid
+    except OSError:
+        return False
 
 
 def _quoted(path: Path) -> str:

@@ -6,7 +6,7 @@ import contextlib
 import errno
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, TextIO
 
 #: A table is never drawn wider than this on anything but a terminal.
@@ -166,7 +166,7 @@ def wrapped(text: str, width: int, *, indent: str = "") -> list[str]:
 
 def _wrapped(text: str, width: int) -> list[str]:
     lines, line = [], ""
-    for word in text.split(" "):
+    for word in _words(text, width):
         if line and _width(line) + 1 + _width(word) > width:
             lines.append(line)
             line = word
@@ -177,6 +177,19 @@ def _wrapped(text: str, width: int) -> list[str]:
             lines.append(head)
             line = line[len(head) :]
     return [*lines, line]
+
+
+def _words(text: str, width: int) -> Iterator[str]:
+    """Yield what a line is not broken within: words, and commands in backticks that fit on one."""
+    held: list[str] = []
+    for word in text.split(" "):
+        held.append(word)
+        whole = " ".join(held)
+        if whole.count("`") % 2 and _width(whole) <= width:
+            continue  # the command goes on
+        yield from [whole] if _width(whole) <= width else held
+        held = []
+    yield from held
 
 
 def _head(text: str, width: int) -> str:

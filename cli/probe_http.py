@@ -15,6 +15,7 @@ from attrs import evolve, frozen
 
 from cli import tls_line
 from cli.output import printable
+from cli.wire import is_web_page
 from stores.errors import UserFacingError
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class Looked:
 
     Args:
         ours: Whether it was surely a gateway of ours that answered.
+        by_another: Whether something else did.
         certificate: What was shown there, DER; None where nothing was.
     """
 
@@ -40,6 +42,7 @@ class Looked:
     saw: str
     remedy: str | None = None
     ours: bool = False
+    by_another: bool = False
     certificate: bytes | None = None
 
 
@@ -80,9 +83,13 @@ def look_up(host: str, *, timeout_s: float) -> Looked | None:
 
 
 def ask_healthz(
-    target: Target, headers: tuple[tuple[str, str], ...], *, timeout_s: float
+    target: Target, headers: tuple[tuple[str, str], ...], *, timeout_s: float, local: bool = False
 ) -> Looked:
-    """Ask ``/healthz`` at a target, and tell whether a gateway answered or who else."""
+    """Ask ``/healthz`` at a target, and tell whether a gateway answered or who else.
+
+    Args:
+        local: Whether this machine's own gateway is meant, so that no proxy is in between.
+    """
     started = time.monotonic()
     certificate: bytes | None = None
     parts = urlsplit(target.url)
@@ -108,12 +115,17 @@ def ask_healthz(
             good=False,
             took_ms=_since(started),
             saw=f"GET {path} was not answered with HTTP ({printable(why, limit=80)})",
-            remedy="see what listens there with `openclaw gateway status`",
+            remedy=_HERE,
         )
     finally:
         connection.close()
     found = _judged(path, response, body, _since(started))
+    if local and found.by_another:
+        found = evolve(found, remedy=_HERE)
     return evolve(found, certificate=certificate)
+
+
+_HERE = "see what listens there with `openclaw gateway status`"
 
 
 def _judged(path: str, response: http.client.HTTPResponse, body: bytes, took_ms: int) -> Looked:
@@ -127,11 +139,13 @@ def _judged(path: str, response: http.client.HTTPResponse, body: bytes, took_ms:
         remedy = "give the address with `--url` as it is meant: `wss://` in place of `ws://`"
         return Looked(good=False, took_ms=took_ms, saw=f"{saw}: the port speaks TLS", remedy=remedy)
     told = _excerpt(body)
+    told = " (a web page)" if is_web_page(told) else f": {told}" if told else ""
     return Looked(
         good=False,
         took_ms=took_ms,
-        saw=f"{saw}, which is no gateway's answer" + (f": {told}" if told else ""),
+        saw=f"{saw}, which is no gateway's answer{told}",
         remedy=_remedy(response.status, printable(response.getheader("location") or "", limit=200)),
+        by_another=True,
     )
 
 

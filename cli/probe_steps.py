@@ -69,7 +69,9 @@ def walk(
         return [*steps, *_untried(aim, "tcp")], NO_GATEWAY
     knock = knock_at(aim, timeout_s=timeout_s, headers=headers)
     dialled = knock.failed_at not in (Stage.TCP, Stage.TLS)
-    web = ask_healthz(aim.target, headers, timeout_s=timeout_s) if dialled else None
+    web = None
+    if dialled:
+        web = ask_healthz(aim.target, headers, timeout_s=timeout_s, local=aim.local)
     steps += list(_steps(aim, knock, web))
     if all(step.good for step in steps):
         return steps, DONE

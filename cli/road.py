@@ -6,7 +6,7 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from cli.failures import About, CallError, Failure, GatewayRefusedError, GatewayUnreachableError
 from cli.output import note
@@ -20,7 +20,7 @@ from stores.credentials import (
     refuse_without_credentials,
     resolve_client_credentials,
 )
-from stores.errors import StoreError, UserFacingError
+from stores.errors import ConfigError, StoreError, UserFacingError
 from stores.identity import CachedToken, TokenCache, open_identity
 from stores.own_gateway import as_it_serves
 from stores.target import (
@@ -34,7 +34,10 @@ from stores.target import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from cli.client import Answer
+    from stores.paths import Paths
 
 
 @frozen(kw_only=True)
@@ -79,10 +82,13 @@ def find_road(options: TargetOptions, *, port: int | None = None) -> Road:
     """
     here = place()
     paths = here.paths
-    loaded = load_config(paths, here.env)
+    loaded = _configuration(here)
     target = resolve_target(
         loaded, here.env, url=options.url, port=port, default_port=paths.default_port
     )
+    if port is not None and target.is_local_default:
+        said = f"loopback, port of the running gateway in {paths.lock_path}"
+        target = evolve(target, source=said)
     if target.is_local_default:
         target = as_it_serves(target, loaded, here.env, paths)
     if options.tls_fingerprint is not None:
@@ -103,6 +109,45 @@ def find_road(options: TargetOptions, *, port: int | None = None) -> Road:
         credentials=credentials,
         secret_by_flag=flags != AuthFlags(),
     )
+
+
+def _configuration(here: Place) -> LoadedConfig:
+    """Load the configuration; of a gateway that runs without the file, the last it ran with.
+
+    Raises:
+        ConfigError: the file cannot be used, and nothing that runs tells more.
+    """
+    paths, env = here.paths, here.env
+    try:
+        loaded = load_config(paths, env)
+    except ConfigError as error:
+        good = _that_runs(paths, env)
+        if good is None:
+            raise
+        note(f"warning: {error.problem}; this asks with what the running gateway took in before")
+        return good
+    if loaded.exists:
+        return loaded
+    good = _that_runs(paths, env)
+    if good is None:
+        return loaded
+    note(f"warning: {loaded.path} is gone; this asks with what the running gateway took in before")
+    return good
+
+
+def _that_runs(paths: Paths, env: Mapping[str, str]) -> LoadedConfig | None:
+    """Return the configuration of the gateway that runs here, None if that is not known."""
+    from stores.config.history import load_last_known_good  # late, both: only a fault needs them
+    from stores.running import read_running
+
+    running = read_running(paths.state_dir)
+    if running is None or not running.alive:
+        return None
+    with contextlib.suppress(UserFacingError):
+        good = load_last_known_good(paths, env)
+        if good is not None and running.config_digest in (None, good.digest):
+            return good
+    return None
 
 
 def _safe(target: Target, here: Place) -> Target:
@@ -191,10 +236,7 @@ def _own_token_may_do(error: GatewayRefusedError, road: Road) -> bool:
 def _with_remedy(error: UserFacingError, road: Road) -> UserFacingError:
     """Add what only this machine knows: how to start its gateway, and who else holds the port."""
     if isinstance(error, CredentialsRequiredError) and road.target.is_local_default:
-        error.remedy = (
-            "start the gateway with `openclaw gateway run`, which makes a token, or give one with "
-            "`--token-file FILE`"
-        )
+        _name_who_listens(error, road.target.port)
     if isinstance(error, GatewayRefusedError) and road.target.is_local_default:
         from cli.device_road import typed  # late, both: only failures need them
         from cli.whose import name_other_gateway
@@ -210,11 +252,47 @@ def _with_remedy(error: UserFacingError, road: Road) -> UserFacingError:
         error.remedy = "start the gateway with `openclaw gateway run`"
         if _name_other_port(error, road):
             return error
+    elif how is Failure.TIMEOUT and _name_stopped(error, road):
+        return error
     else:
         error.remedy = "see why with `openclaw gateway status`, and what the gateway's log in "
         error.remedy += f"{road.place.paths.logs_dir} says"
     _name_holder(error, road.target.port)
     return error
+
+
+def _name_who_listens(error: CredentialsRequiredError, port: int) -> None:
+    """Say what there is to give a credential to: nobody, or a gateway that may be another user's."""
+    from stores.port_owner import port_owner  # late: only failures need it
+
+    owner = port_owner(port)
+    if owner is None:
+        error.problem = f"nothing listens on port {port} of this machine, and {error.problem}"
+        error.remedy = (
+            "start the gateway with `openclaw gateway run`, which makes a token, or give one with "
+            "`--token-file FILE`"
+        )
+        return
+    error.problem += f"; the port is held by {owner.in_words()}"
+    error.remedy = (
+        "see whose gateway that is with `openclaw gateway status`, or give its token with "
+        "`--token-file FILE`"
+    )
+
+
+def _name_stopped(error: GatewayUnreachableError, road: Road) -> bool:
+    """Say that the process of this machine's gateway is stopped, so that it answers nobody."""
+    from stores.running import Standing, read_running  # late: only failures need it
+
+    running = read_running(road.place.paths.state_dir)
+    if running is None or running.standing is not Standing.STOPPED:
+        return False
+    if running.port != road.target.port:
+        return False
+    error.problem += f"; the gateway's process (pid {running.pid}) is stopped by a signal"
+    error.remedy = f"let it go on with `kill -CONT {running.pid}`"
+    error.details["portHolder"] = {"uid": running.uid, "pid": running.pid}
+    return True
 
 
 def _name_other_port(error: GatewayUnreachableError, road: Road) -> bool:

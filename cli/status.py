@@ -11,6 +11,7 @@ from attrs import frozen
 
 from cli.output import columns, json_text, printable, say, styled, wrapped
 from cli.place import TargetOptions, place, target_options
+from cli.whose import in_full
 from stores.errors import UserFacingError
 
 if TYPE_CHECKING:
@@ -101,7 +102,9 @@ def rows_of(report: Report, kept: Kept | None) -> Iterator[Row]:
     yield _gateway(report)
     yield from _config(report)
     if kept is not None and kept.problem is not None:
-        yield Row(head="Store", good=False, text=kept.problem.problem, remedy=kept.problem.remedy)
+        facts = report.facts
+        remedy = in_full(kept.problem.remedy, f"{facts.openclaw} status", facts.here.env)
+        yield Row(head="Store", good=False, text=kept.problem.problem, remedy=remedy)
     elif kept is not None:
         yield _devices(kept)
     server = report.facts.knock.server if report.facts.knock else {}

@@ -270,9 +270,9 @@ def service_line(facts: StatusFacts) -> str:
 
 
 def _verdict(head: str, found: Verdict) -> Iterator[str]:
-    word = _WORDS[found.good]
+    word = f"{_WORDS[found.good]:<8}"  # padded first: what colours it has no width
     shown = styled(word, "red", sys.stdout) if found.good is False else word
-    yield f"{head + ':':<21}{shown:<8}{printable(found.saw)}"
+    yield f"{head + ':':<21}{shown}{printable(found.saw)}"
     if found.remedy is not None:
         yield printable(f"   {_sentence(found.remedy)}")
         if found.command is not None and found.command not in found.remedy:

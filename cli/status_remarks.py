@@ -13,6 +13,7 @@ from attrs import frozen
 
 from cli.service.verdict import Trouble
 from cli.status_facts import StatusFacts
+from cli.whose import in_full
 from stores.running import Running
 
 #: Findings of the service that the verdicts tell already, or that nobody asked about.
@@ -63,7 +64,7 @@ def _of_config(facts: StatusFacts) -> Iterator[Remark]:
             "config-unusable",
             f"the configuration on disk cannot be used: {problem}; this looked with "
             f"{configured.stand_in}",
-            configured.problem.remedy,
+            in_full(configured.problem.remedy, f"{facts.openclaw} gateway status", facts.here.env),
         )
     ignored = configured.loaded.ignored_path
     if ignored is not None:

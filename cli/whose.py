@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 
 from cli.failures import GatewayRefusedError
-from stores.owner import sudo_user, user_name
+from stores.owner import sudo_user
 from stores.paths import Paths
 from stores.serving import gateway_on
 
@@ -29,7 +30,7 @@ def name_other_gateway(error: GatewayRefusedError, paths: Paths, port: int, comm
     if serving.state_dir is not None and _same(serving.state_dir, paths.state_dir):
         return
     works = "other files" if serving.state_dir is None else str(serving.state_dir)
-    who = f"the gateway on port {serving.port} (pid {serving.pid}, user {user_name(serving.uid)})"
+    who = serving.in_words()
     if serving.state_dir is not None:
         command = f"OPENCLAW_STATE_DIR={shlex.quote(str(serving.state_dir))} {command}"
     if serving.uid != os.geteuid():
@@ -45,3 +46,22 @@ def _same(one: Path, other: Path) -> bool:
         return os.path.samefile(one, other)
     except OSError:
         return False
+
+
+def in_full(remedy: str | None, command: str, env: Mapping[str, str]) -> str | None:
+    """Return a remedy that names another user with the command that was meant, to be pasted.
+
+    Args:
+        command: What was typed, without secrets.
+        env: Where it was typed: sudo takes the state directory along only if it is named.
+    """
+    if remedy is None or _ANY_COMMAND not in remedy:
+        return remedy
+    state_dir = env.get(_STATE_DIR, "").strip()
+    before = f"{_STATE_DIR}={shlex.quote(state_dir)} " if state_dir else ""
+    return remedy.replace(_ANY_COMMAND, f"{before}{command}`")
+
+
+#: How `stores.plain_file.who_may` ends, which knows no command line.
+_ANY_COMMAND = "openclaw …`"
+_STATE_DIR = "OPENCLAW_STATE_DIR"

@@ -300,12 +300,19 @@ class Wire:
         by = f" by {server}" if server else ""
         told = _own_words(body)
         said = f": {excerpt}" if excerpt and told is None else ""
+        if is_web_page(excerpt):  # its first tags tell nobody anything
+            said = " (a web page)"
         return GatewayUnreachableError(
             Failure.HTTP,
             f"the WebSocket upgrade at {self._place} was answered{by} with HTTP {status}{said}",
             remedy=told,
             details=details,
         )
+
+
+def is_web_page(excerpt: str) -> bool:
+    """Tell whether a body begins as HTML does."""
+    return excerpt.lstrip().lower().startswith(("<!doctype", "<html"))
 
 
 def _header(event: events.RejectConnection, name: bytes) -> str:

@@ -12,6 +12,7 @@ from gateway.door import Door, Visit
 from gateway.hub import Session
 from gateway.methods.system import health_of
 from gateway.node_arrival import node_arrives
+from gateway.node_watch import look
 from gateway.policy.access import PROBE, Admission, Admit, Facts, RequirePairing
 from gateway.policy.credentials import Accepted
 from gateway.policy.remedy import Refused, explain_full_list, explain_pairing
@@ -225,6 +226,7 @@ async def welcome(
         probes = facts.params.client.mode == PROBE  # it must not take a node's place
         if decision.role == Role.NODE and device is not None and not probes:
             remote_ip = None if facts.locality.local else session.address
+            await look(runtime)
             await node_arrives(runtime, session, facts.params, device, remote_ip=remote_ip)
     token = device.live_token(decision.role) if device and decision.with_device else None
     if device is not None and facts.params.client.mode != PROBE:

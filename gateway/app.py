@@ -12,6 +12,7 @@ import trio
 from gateway.door import Door
 from gateway.listener import serve_stream
 from gateway.methods.system import health_of
+from gateway.node_watch import watch_nodes
 from gateway.protocol.close import SERVICE_RESTART
 from gateway.protocol.frames import StateVersion
 from gateway.pulse import measure_lag, tell_health, tell_presence, tick
@@ -50,6 +51,7 @@ def services_of(door: Door, reloader: Reloader) -> list[Service]:
         keeper.write_queued,
         keeper.watch,
         keeper.expire_pending,
+        partial(watch_nodes, runtime),
         reloader.watch,
         door.keep_refusals,
         runtime.pulse.ping_sessions,

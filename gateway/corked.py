@@ -92,6 +92,27 @@ class CorkedStream(trio.abc.Stream):
         except OSError:
             return 0  # full or broken: the inner stream waits, or says what is wrong
 
+    def send_at_once(self, data: bytes) -> int | None:
+        """Send without waiting; None if nothing went out, else how many bytes wait for `flush`.
+
+        Those go out in front of all that is sent later. The caller sees to it that nothing is
+        being sent meanwhile.
+        """
+        if self._closed or self._corked or self._held or self.said_goodbye:
+            return None
+        sent = self._send_now(data)
+        if not sent:
+            return None
+        self._held += memoryview(data)[sent:]
+        return len(data) - sent
+
+    async def flush(self) -> None:
+        """Send what is held back, and nothing else."""
+        self._refuse_if_closed()
+        if self._held:
+            data, self._held = self._held, bytearray()
+            await self._inner.send_all(data)
+
     def cork(self) -> None:
         """Hold back what is sent from now on."""
         self._corked = True

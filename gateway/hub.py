@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import trio
@@ -14,7 +15,7 @@ from attrs import define, field
 
 from gateway.policy.credentials import Method
 from gateway.protocol.close import DEVICE_REMOVED, SLOW_CONSUMER, Close
-from gateway.protocol.frames import EventBody
+from gateway.protocol.frames import EventBody, text_message
 from gateway.protocol.hello import MAX_BUFFERED_BYTES
 from stores.records import Role
 from stores.scopes import ADMIN, closure
@@ -50,6 +51,21 @@ READ_ON_BELOW_BYTES = 1 << 20
 
 #: How long an ended peer may take to take its last frames and to answer the close.
 END_GRACE_S = 3.0
+
+
+def _never_now(_message: bytes) -> bool:
+    return False
+
+
+@lru_cache(maxsize=256)
+def _heard_by(role: str, holds: frozenset[str]) -> frozenset[str]:
+    """Return the events for a session: worked out when it is admitted, for sessions alike once."""
+    given = (
+        event
+        for event, needed in EVENT_SCOPES.items()
+        if role == Role.OPERATOR and (needed in holds or ADMIN in holds)
+    )
+    return OPEN_EVENTS.union(given)
 
 
 @define(eq=False)
@@ -91,12 +107,15 @@ class Session:
     dropped_events: int = 0
     ending: Close | None = None
     outbox: deque[str] = field(factory=deque)
+    hears: frozenset[str] = OPEN_EVENTS
     refused_calls: int = 0
     owes_answer: bool = False
+    half_sent_bytes: int = 0
     _drained: trio.Event | None = None
     _scope: trio.CancelScope | None = None
     _start_ping: Callable[[], None] | None = None
     _start_writer: Callable[[], None] | None = None
+    _send_now: Callable[[bytes], bool] = _never_now
     _writing: bool = False
 
     def bind(
@@ -104,25 +123,32 @@ class Session:
         scope: trio.CancelScope,
         start_ping: Callable[[], None],
         start_writer: Callable[[], None] | None = None,
+        send_now: Callable[[bytes], bool] = _never_now,
     ) -> None:
         """Tie the session to the task that serves it: what ends it, pings it, writes its outbox.
 
         The writer is started when there is something to write and ends when there is no more: a
         task that waits for ever would cost every idle session its memory.
+
+        Args:
+            send_now: Sends a WebSocket message without waiting, or returns False. It is asked only
+                while nothing waits in the outbox.
         """
         self._scope, self._start_ping, self._start_writer = scope, start_ping, start_writer
+        self._send_now = send_now
         if self.ending is not None:
             scope.deadline = trio.current_time() + END_GRACE_S
 
     def unbind(self) -> None:
         """Let go of the task that served it: the session is over."""
         self._scope = self._start_ping = self._start_writer = None
+        self._send_now = _never_now
 
     def rouse(self) -> None:
         """Start the writer if there is something to do for it and it is not at work."""
         if self._start_writer is None or self._writing or self.owes_answer:
             return
-        if self.outbox or self.ending is not None:
+        if self.unsent_bytes or self.ending is not None:
             self._writing = True
             self._start_writer()
 
@@ -143,14 +169,12 @@ class Session:
     def admit(self, *, role: str, scopes: tuple[str, ...]) -> None:
         """Turn the connection into a session with these scopes."""
         self.role, self.scopes, self.holds = role, scopes, closure(scopes)
+        self.hears = _heard_by(role, self.holds)
         self.admitted = True
 
     def may_hear(self, event: str) -> bool:
         """Tell whether an event is for this session."""
-        needed = EVENT_SCOPES.get(event)
-        if needed is None:
-            return event in OPEN_EVENTS
-        return self.role == Role.OPERATOR and (needed in self.holds or ADMIN in self.holds)
+        return event in self.hears
 
     def may_hear_of(self, device_id: str | None) -> bool:
         """Tell whether an event about a device is for this session."""
@@ -164,6 +188,8 @@ class Session:
             return
         if self.unsent_bytes + len(frame) > self.max_buffered_bytes:
             self.end(SLOW_CONSUMER)
+            return
+        if self._may_send_now() and self._send_now(text_message(frame.encode())):
             return
         self.outbox.append(frame)
         self.unsent_bytes += len(frame)
@@ -194,7 +220,18 @@ class Session:
             self.dropped_events += 1
             return
         self.seq += 1
+        if self._may_send_now() and self._send_now(body.message(self.seq)):
+            return
         self.send(body.numbered(self.seq))
+
+    def _may_send_now(self) -> bool:
+        return not (self.unsent_bytes or self.owes_answer or self.ending is not None)
+
+    def half_sent(self, left: int) -> None:
+        """Note that of a message sent at once the last ``left`` bytes wait for the writer."""
+        self.half_sent_bytes += left
+        self.unsent_bytes += left
+        self.rouse()
 
     def sent(self, size: int) -> None:
         """Note that the peer took so many bytes of what was in the outbox."""

@@ -22,6 +22,7 @@ from stores.errors import StoreError, UserFacingError
 from stores.pairing import expired
 from stores.record_file import StoreProblem
 from stores.records import DeviceBook
+from stores.sync import timed_syncs
 
 logger = logging.getLogger("gateway.devices")
 
@@ -107,8 +108,10 @@ class Keeper:
         transitions = [ticket.transition for ticket in batch]
         try:
             began_s = trio.current_time()
-            outcomes = await runtime.in_thread(_apply, runtime, transitions)
+            outcomes, syncs_s = await runtime.in_thread(_apply, runtime, transitions)
             runtime.metrics.store_writes.observe(trio.current_time() - began_s)
+            for took_s in syncs_s:
+                runtime.metrics.store_syncs.observe(took_s)
         except UserFacingError as error:
             logger.error("%s; %s", error.problem, error.remedy or "nothing was written")  # noqa: TRY400  # an operator's error has no traceback
             self._refuse(batch, error)
@@ -239,8 +242,9 @@ class Keeper:
         self.runtime.hub.broadcast(body, about=device_id)
 
 
-def _apply(runtime: Runtime, transitions: list[Transition]) -> list[Any]:
-    return runtime.store.apply(transitions, now_ms=runtime.now_ms())
+def _apply(runtime: Runtime, transitions: list[Transition]) -> tuple[list[Any], list[float]]:
+    with timed_syncs() as syncs_s:
+        return runtime.store.apply(transitions, now_ms=runtime.now_ms()), syncs_s
 
 
 def _check(runtime: Runtime) -> None:

@@ -55,6 +55,7 @@ class Metrics:
     handshakes: dict[str, int] = field(factory=dict)
     refusals: dict[str, int] = field(factory=dict)
     store_writes: Histogram = field(factory=Histogram)
+    store_syncs: Histogram = field(factory=Histogram)
     loop_lags: Histogram = field(factory=Histogram)
     recent_lags_s: deque[float] = field(factory=lambda: deque(maxlen=RECENT_LAGS))
 
@@ -159,6 +160,12 @@ def _about_the_rest(door: Door) -> Iterator[Family]:
         "histogram",
         "Time to lock, write and sync the device store.",
         [((), _copy(metrics.store_writes))],
+    )
+    yield Family(
+        "openclaw_store_sync_seconds",
+        "histogram",
+        "Time of one sync of a file or folder of the device store to the disk.",
+        [((), _copy(metrics.store_syncs))],
     )
     locked = len(runtime.throttle.lockouts(door.clock()))
     yield _one("openclaw_lockouts", "Callers locked out after wrong secrets.", locked)

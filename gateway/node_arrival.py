@@ -6,6 +6,8 @@ import logging
 from functools import partial
 from typing import Any
 
+from attrs import evolve
+
 from gateway.hub import Session
 from gateway.node_entry import request_entry
 from gateway.nodes import NodeFacts, rules_of
@@ -37,7 +39,6 @@ async def node_arrives(
 
     A store that cannot be used keeps no node out: its commands stay hidden, and the log says why.
     """
-    await look(runtime)
     session.node = NodeFacts(
         client=params.client,
         caps=params.caps,
@@ -130,16 +131,27 @@ async def decide(runtime: Runtime, transition: NodeTransition) -> Any:
     return await runtime.in_thread(apply)
 
 
-async def look(runtime: Runtime) -> None:
-    """Look at the files of the node store; what cannot be read is logged, what was known stays."""
+async def withdraw(runtime: Runtime, node_id: str) -> None:
+    """Put into force that a node's commands are approved no more.
 
-    def read() -> None:
-        runtime.nodes.store.read(now_ms=runtime.now_ms())
+    What is being asked of it fails at once, and what it declares waits for approval again.
+    """
+    session, device = runtime.nodes.live.get(node_id), runtime.store.book.paired.get(node_id)
+    if session is None or device is None or session.node is None:
+        return
+    session.node = evolve(session.node, needs_approval=True)
+    runtime.nodes.fail_unapproved(session)
+    await declare(runtime, session, device)
 
-    try:
-        await runtime.in_thread(read)
-    except StoreError as error:
-        logger.error("%s; %s", error.problem, error.remedy)  # noqa: TRY400  # as above
+
+def note_store(runtime: Runtime, error: StoreError | None) -> None:
+    """Log that the node store cannot be read, once as long as it lasts."""
+    problem = None if error is None else error.problem
+    if error is not None and problem != runtime.nodes.trouble:
+        logger.error("%s; %s", error.problem, error.remedy)
+    if error is None and runtime.nodes.trouble is not None:
+        logger.info("the files of the node store are in order again")
+    runtime.nodes.trouble = problem
 
 
 def tell_requested(runtime: Runtime, request: NodeRequest) -> None:

@@ -118,9 +118,11 @@ class Nodes:
 
     Args:
         store: What was approved; its methods do file work, its book costs nothing.
+        trouble: Why its files could not be read at the last look.
     """
 
     store: NodeStore
+    trouble: str | None = None
     live: dict[str, Session] = field(factory=dict)
     _asked: dict[str, Invoke] = field(factory=dict)
     _by_node: dict[str, dict[str, Invoke]] = field(factory=dict)
@@ -250,9 +252,15 @@ class Nodes:
         return invoke
 
     def _call_off(self, invoke: Invoke) -> None:
-        """Tell a node of protocol 4 that nobody waits for its answer (protocol fact: the event)."""
+        """Tell a node of protocol 4 that nobody waits for its answer.
+
+        The event is a protocol fact; what is in it is published nowhere, so the question is named
+        both as its request named it and as `node.invoke.progress` does. A node that does not know
+        the event drops it, and its answer is ignored.
+        """
         if invoke.node.protocol >= 4:
-            told = {"id": invoke.invoke_id, "nodeId": invoke.node.device_id}
+            told = {"id": invoke.invoke_id, "invokeId": invoke.invoke_id}
+            told["nodeId"] = invoke.key[0]
             invoke.node.send(event("node.invoke.cancel", told))
 
     def answer(self, node: Session, invoke_id: str, outcome: Outcome) -> bool:

@@ -80,7 +80,12 @@ def _with_ways_out(error: UserFacingError, paths: Paths) -> UserFacingError:
     if good is not None:
         back = "`openclaw config rollback good --yes`"
         ways.append(f"go back to what a gateway ran with at {good.when}: {back}")
-    error.remedy = "; ".join([error.remedy, *ways] if error.remedy else ways)
+    first = error.remedy or ""
+    said = "; ".join(ways)
+    if first.endswith("?"):  # did you mean …?
+        error.remedy = f"{first} {said[:1].upper()}{said[1:]}"
+    else:
+        error.remedy = f"{first}; {said}" if first else said
     return error
 
 

@@ -16,6 +16,7 @@ from attrs import frozen
 
 from stores.errors import CorruptStoreError, LockTimeoutError, NotAFileError, StoreError
 from stores.owner import HERE, flocked
+from stores.sync import sync
 from stores.unusable import give_up_command, is_link, unusable
 
 FILE_MODE = 0o600
@@ -209,7 +210,7 @@ def stage_file(path: Path, data: bytes, *, mode: int = FILE_MODE, durable: bool 
             _give_to(handle, *owner)
             _write_all(handle, data)
             if durable:
-                os.fsync(handle)
+                sync(handle)
             written = stamp_of(os.fstat(handle))
         except BaseException:
             with contextlib.suppress(OSError):
@@ -264,7 +265,7 @@ def _write_all(handle: int, data: bytes) -> None:
 def _sync_dir(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(handle)
+        sync(handle)
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # not every file system syncs folders
             raise

@@ -54,6 +54,7 @@ class NodeStore:
     _key: bytes | None = field(default=None, repr=False)
     _turn: threading.Lock = field(factory=threading.Lock)
     _book: NodeBook = field(factory=NodeBook)
+    _by_others: list[tuple[NodeBook, NodeBook]] = field(factory=list)
     _pending: RecordFile[NodeRequest] = field(init=False)
     _paired: RecordFile[NodeRecord] = field(init=False)
 
@@ -89,11 +90,19 @@ class NodeStore:
             return self._looked(now_ms)
 
     def _looked(self, now_ms: int) -> NodeBook:
-        self._pending.look()
-        self._paired.look()
+        known = self._pending.known and self._paired.known
+        others = [file.look() for file in (self._pending, self._paired)]
         held = NodeBook(self._pending.records, self._paired.records)
-        self._book = nodes.drop_expired(held, now_ms=now_ms)
+        before, self._book = self._book, nodes.drop_expired(held, now_ms=now_ms)
+        if known and any(others):
+            self._by_others.append((before, self._book))
         return self._book
+
+    def changes_by_others(self) -> list[tuple[NodeBook, NodeBook]]:
+        """Return what other programs made of the book since this was asked last: before and after."""
+        with self._turn:
+            found, self._by_others = self._by_others, []
+            return found
 
     def apply(
         self,

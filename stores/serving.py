@@ -10,6 +10,7 @@ from typing import Any
 
 from attrs import frozen
 
+from stores.owner import user_name
 from stores.port_owner import port_owner, start_time_of
 
 #: A running gateway holds one of these open in its state directory for its whole life.
@@ -18,12 +19,21 @@ LOCK_NAMES = ("gateway.lock", "gateway.lock.held")
 
 @frozen
 class Serving:
-    """A gateway that holds a port; ``state_dir`` only where we may look into its process."""
+    """A gateway that holds a port; ``state_dir`` only where we may look into its process.
+
+    Args:
+        pid: None if several processes of that user may be the one.
+    """
 
     port: int
     uid: int
-    pid: int
+    pid: int | None
     state_dir: Path | None = None
+
+    def in_words(self) -> str:
+        """Return one clause that names the gateway."""
+        pid = "" if self.pid is None else f"pid {self.pid}, "
+        return f"the gateway on port {self.port} ({pid}user {user_name(self.uid)})"
 
 
 def gateway_on(port: int) -> Serving | None:
@@ -38,8 +48,8 @@ def gateway_on(port: int) -> Serving | None:
     if owner.pid is not None:
         folder = _locked_folder(owner.pid)
         return None if folder is None else Serving(port, owner.uid, owner.pid, folder)
-    pid = next(_gateways_of(owner.uid), None)
-    return None if pid is None else Serving(port, owner.uid, pid)
+    pids = list(_gateways_of(owner.uid))
+    return Serving(port, owner.uid, pids[0] if len(pids) == 1 else None) if pids else None
 
 
 def _locked_folder(pid: int) -> Path | None:

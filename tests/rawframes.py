@@ -7,6 +7,7 @@ import struct
 
 import trio
 
+from tests.patience import wait_until
 from tests.serving import TOKEN, Serving
 from tests.wire import Wire
 
@@ -41,6 +42,4 @@ async def admitted(wire: Wire) -> Wire:
 
 async def wait_until_gone(gateway: Serving, count: int = 0) -> None:
     """Wait until no more sessions than ``count`` are left."""
-    with trio.fail_after(8):
-        while len(gateway.runtime.hub) > count:  # noqa: ASYNC110  # looked at from outside, where no event is set
-            await trio.sleep(0.01)
+    await wait_until(lambda: len(gateway.runtime.hub) <= count)

@@ -10,6 +10,7 @@ from trio.testing import MockClock, memory_stream_pair
 
 from gateway import app
 from gateway.app import run_gateway
+from tests.patience import within
 from tests.serving import TOKEN, open_gateway
 from tests.wire import open_wire
 
@@ -29,7 +30,7 @@ async def test_who_is_not_admitted_yet_is_let_go_when_it_stops(tmp_path: Path):
     async with open_gateway(tmp_path / "s") as gateway, open_wire(gateway.port) as wire:
         gateway.stop.set()
 
-        with trio.fail_after(2):
+        async with within(2):
             assert (await wire.closed())[0] in (1000, 1006)
 
 

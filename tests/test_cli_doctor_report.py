@@ -12,6 +12,7 @@ import pytest
 
 from cli.main import main
 from stores import codec
+from stores.owner import kind_of_mount
 from stores.port_owner import start_time_of
 from stores.records import PairedDevice, PendingRequest
 from tests.builders import a_device, a_request
@@ -213,6 +214,27 @@ def test_what_killed_programs_left_is_removed(doctor: Doctor, state_dir: Path):
     assert ids(after) == set()
     assert (old.exists(), new.exists()) == (False, True)
     assert (state_dir / "gateway.lock").read_text() == ""
+
+
+def test_where_modes_have_no_effect_that_is_told_and_nothing_closed(
+    doctor: Doctor, state_dir: Path, monkeypatch: pytest.MonkeyPatch
+):
+    config = state_dir / "openclaw.json"
+    config.chmod(0o666)
+    before = ids(doctor("--json"))
+    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+
+    # what the mounts of some containers are: here the one that the test runs on stands for it
+    kind = kind_of_mount(os.path.realpath(state_dir), mounts)
+    monkeypatch.setattr("stores.owner._WITHOUT_MODES", (kind,))
+    told = doctor("--fix", "--json")
+
+    assert before == {"open-to-write"}
+    assert ids(told) == {"modes-without-effect"}
+    (finding,) = told.json["findings"]
+    assert finding["command"] == f"findmnt -T {state_dir}"
+    assert finding["fixed"] is False
+    assert config.stat().st_mode & 0o777 == 0o666
 
 
 def test_locks_that_lock_nothing_are_told(

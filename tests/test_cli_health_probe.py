@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -23,9 +24,9 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def noted(state: Path, port: int, *, tls: bool = False) -> None:
+def noted(state: Path, port: int, *, tls: bool = False, **more: object) -> None:
     """Write what a running gateway writes into its lock."""
-    note = {"pid": 1, "port": port, "tls": {"enabled": tls}}
+    note = {"pid": 1, "port": port, "tls": {"enabled": tls}} | more
     state.joinpath("gateway.lock").write_text(json.dumps(note))
 
 
@@ -56,10 +57,28 @@ def test_the_port_that_the_gateway_says_goes_before_the_one_that_is_set(
 def test_without_a_word_of_the_gateway_the_configured_port_is_asked(
     state: Path, capsys: pytest.CaptureFixture[str]
 ):
+    with listening(silent) as port:
+        state.joinpath("openclaw.json").write_text(f"{{gateway: {{port: {port}}}}}")
+        code, _, err = run([*PROBE, "--timeout", "100"], capsys)
+
+    assert code == 1
+    assert f"the gateway on port {port} accepts connections" in err
+
+
+@pytest.mark.parametrize("killed", [True, False], ids=["killed", "never-there"])
+def test_the_gateway_of_another_state_directory_on_the_port_is_not_well(
+    state: Path, capsys: pytest.CaptureFixture[str], *, killed: bool
+):
     with listening(ALIVE) as port:
         state.joinpath("openclaw.json").write_text(f"{{gateway: {{port: {port}}}}}")
+        if killed:
+            noted(state, port, startTime=0, pidSpace=os.readlink("/proc/self/ns/pid"))
+        code, out, err = run([*PROBE, "--json"], capsys)
 
-        assert run(PROBE, capsys)[0] == 0
+    assert code == 1
+    assert json.loads(out)["exitCode"] == 1
+    assert f"a gateway answers on port {port}, but none runs on {state}" in err
+    assert "`openclaw gateway status`" in err
 
 
 def test_an_encrypted_gateway_is_asked_in_its_own_tongue(

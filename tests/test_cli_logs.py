@@ -97,6 +97,8 @@ def test_a_level_means_that_and_worse(folder: Path, logs: Logs, level: str, show
         pytest.param("2026-03-02T12:00+02:00", ["b", "c"], id="time-of-a-zone"),
         pytest.param("2026-03-02 10:30:00", ["c"], id="with-a-space"),
         pytest.param("2027-01-01", [], id="later-than-all"),
+        pytest.param("9999999d", ["a", "b", "c"], id="before-the-year-1"),
+        pytest.param("999999999w", ["a", "b", "c"], id="longer-than-a-span-can-be"),
     ],
 )
 def test_what_is_older_than_a_time_is_left_out(
@@ -111,6 +113,15 @@ def test_what_is_older_than_a_time_is_left_out(
     code, out, _ = logs("--since", since)
 
     assert (code, [one[-1] for one in out.splitlines()]) == (0, shown)
+
+
+def test_the_edge_of_the_calendar_is_a_time_in_every_zone(
+    folder: Path, logs: Logs, monkeypatch: pytest.MonkeyPatch
+):
+    (folder / TODAY).write_text(line("a", at="2026-03-02T09:00:00Z"))
+
+    for since in ("0001-01-01T00:00", "9999-12-31T23:59"):
+        assert logs("--since", since, "--local-time")[0] == 0
 
 
 def test_a_span_counts_from_now(folder: Path, logs: Logs):

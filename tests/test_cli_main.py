@@ -13,7 +13,7 @@ import click
 import pytest
 
 import cli.output
-from cli.main import main, root
+from cli.main import _typed, main, root
 from gateway.version import VERSION
 from stores.errors import UserFacingError
 from tests.imports import ROOT
@@ -69,7 +69,14 @@ def test_a_name_outside_the_table_is_no_command():
         pytest.param(["devices", "lst"], "Did you mean 'list'?", id="sub-command"),
         pytest.param(["health", "--timout", "5"], "--timeout", id="option"),
         pytest.param(["devices", "approve", "A", "B"], "unexpected extra argument", id="extra"),
-        pytest.param(["health", "--timeout", "soon"], "--timeout", id="not-a-number"),
+        pytest.param(["health", "--timeout", "soon"], "'soon' is not a whole number", id="number"),
+        pytest.param(["gateway", "stauts"], ". Did you mean 'status'?\n", id="nearest-of-many"),
+        pytest.param(["logs", "--grep"], "`openclaw logs --help`", id="argument-of-an-option"),
+        pytest.param(
+            ["--profile", "x", "devices", "prune", "--older-than"],
+            "`openclaw devices prune --help`",
+            id="argument-of-an-option-of-a-sub-command",
+        ),
         pytest.param(["gateway", "call"], "METHOD", id="missing"),
         pytest.param(["gateway", "run", "--port", "70000"], "--port", id="not-a-port"),
         pytest.param(["--profile", "../x", "health"], "--profile", id="profile"),
@@ -84,6 +91,16 @@ def test_words_that_are_off_exit_2_and_point_to_the_help(
     assert code == 2
     assert out == ""
     assert said in err
+
+
+@pytest.mark.parametrize("words", [["help"], ["gateway", "help"]], ids=["program", "group"])
+def test_who_asks_for_help_by_that_word_is_pointed_to_it(
+    capsys: pytest.CaptureFixture[str], words: list[str]
+):
+    _, _, err = run(words, capsys)
+
+    assert "Did you mean" not in err
+    assert f"See `{' '.join(['openclaw', *words[:-1]])} --help`" in err
 
 
 def test_no_command_shows_the_help_as_usage(capsys: pytest.CaptureFixture[str]):
@@ -292,3 +309,16 @@ def test_a_failing_file_is_no_failing_output(
 
     assert ended == 1
     assert "a mistake in openclaw itself: OSError" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "typed"),
+    [
+        pytest.param(["health", "--timeout", "9"], "openclaw health --timeout 9", id="whole"),
+        pytest.param(["logs", "--grep", "a b"], "openclaw logs --grep 'a b'", id="quoted"),
+        pytest.param(["health", "--token", "S3cret"], "openclaw health", id="secret"),
+        pytest.param(["health", "--password=S3cret"], "openclaw health", id="secret-in-one-word"),
+    ],
+)
+def test_what_was_typed_is_named_again_without_its_secrets(words: list[str], typed: str):
+    assert _typed(words) == typed

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.output import Colour, json_text, printable, table
+from cli.output import Colour, json_text, printable, table, wrapped
 from stores.timespan import in_words
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=60)
@@ -148,3 +148,18 @@ def test_colour_is_for_terminals_unless_something_is_said(
     colour.wanted = wanted
 
     assert colour.on(Terminal() if terminal else io.StringIO()) is on
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "lines"),
+    [
+        pytest.param("take it with `do it now`", 20, ["take it with", "`do it now`"], id="whole"),
+        pytest.param("`do it now` or `be it` .", 20, ["`do it now` or", "`be it` ."], id="two"),
+        pytest.param(
+            "with `do it now and then`", 9, ["with `do", "it now", "and then`"], id="long"
+        ),
+        pytest.param("a ` b c d", 5, ["a ` b", "c d"], id="no-pair"),
+    ],
+)
+def test_a_command_that_fits_on_a_line_is_not_broken(text: str, width: int, lines: list[str]):
+    assert wrapped(text, width) == lines

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +14,11 @@ from cli.failures import CallError, GatewayRefusedError, GatewayUnreachableError
 from cli.place import Place, TargetOptions
 from cli.road import Road, ask, find_road
 from gateway.protocol.connect import ConnectParams
-from stores.errors import UserFacingError
+from stores.config.history import record_good
+from stores.config.load import load_config
+from stores.errors import ConfigError, UserFacingError
 from stores.identity import CachedToken, TokenCache, open_identity
+from stores.port_owner import start_time_of
 from stores.target import PlaintextRefusedError
 from tests.peers import FakeGateway, closed_port, listening, silent
 
@@ -227,3 +231,25 @@ def cache_of(here: Place, url: str | None = None) -> TokenCache:
 
 def only_device_tokens(params: ConnectParams) -> dict[str, Any] | None:
     return None if params.auth.device_token else MISMATCH
+
+
+@pytest.mark.parametrize("same", [True, False], ids=["its-own", "an-earlier-one"])
+def test_a_broken_file_is_stood_in_for_by_what_the_running_gateway_took_in(
+    here: Place, capsys: pytest.CaptureFixture[str], *, same: bool
+):
+    paths = here.paths
+    paths.state_dir.mkdir()
+    paths.config_path.write_text('{"gateway": {"port": 18795, "auth": {"token": "T0KEN"}}}')
+    good = load_config(paths, here.env)
+    record_good(paths, good)
+    digest = good.digest if same else "another"
+    note = {"pid": os.getpid(), "startTime": start_time_of(os.getpid()), "configDigest": digest}
+    paths.lock_path.write_text(json.dumps(note))
+    paths.config_path.write_text("{")
+
+    if same:
+        assert find_road(TargetOptions()).target.port == 18795
+        assert "this asks with what the running gateway took in" in capsys.readouterr().err
+    else:
+        with pytest.raises(ConfigError):
+            find_road(TargetOptions())

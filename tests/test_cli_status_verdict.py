@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from cli.place import Place, TargetOptions
 from cli.status_aim import Aim, Configured, HeldBackError, refuse_strangers, take_aim
 from cli.status_authorisation import capability, judge_authorisation
 from cli.status_facts import SecretSeen, StatusFacts
+from cli.status_gateway import NAMES, Report, lines_of
 from cli.status_knock import Knock, Stage
-from cli.status_verdict import judge_handshake, judge_process
+from cli.status_verdict import Verdict, judge_handshake, judge_process
 from stores.config.load import interpret
 from stores.port_owner import PortOwner
 from stores.running import Running, Standing
@@ -166,3 +168,16 @@ def test_an_aim_at_a_machine_without_anything_is_the_usual_port(tmp_path: Path):
     assert aim.source_of_target == "local loopback"
     assert aim.held_back is not None
     assert list(tmp_path.iterdir()) == []
+
+
+def test_colour_moves_no_column(monkeypatch: pytest.MonkeyPatch):
+    report = Report(facts(), dict.fromkeys(NAMES, Verdict(good=False, saw="gone")), [])
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("FORCE_COLOR", "0")
+    plain = list(lines_of(report))
+    monkeypatch.setenv("FORCE_COLOR", "1")
+
+    coloured = list(lines_of(report))
+
+    assert any("\x1b[31mfailed" in one for one in coloured)
+    assert [re.sub(r"\x1b\[\d+m", "", one) for one in coloured] == plain

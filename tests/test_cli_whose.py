@@ -11,7 +11,7 @@ import pytest
 
 from cli.explain import lines_of
 from cli.failures import About, CallError, GatewayRefusedError, envelope
-from cli.whose import name_other_gateway
+from cli.whose import in_full, name_other_gateway
 from stores.paths import Paths, resolve_paths
 
 
@@ -97,3 +97,25 @@ def test_what_is_set_in_vain_is_told_after_the_target():
         "Note: env X is set but not used: Y goes before it",
     ]
     assert envelope(error, 1)["gateway"]["notUsed"] == list(about.not_used)
+
+
+@pytest.mark.parametrize(
+    ("remedy", "env", "told"),
+    [
+        pytest.param(None, {}, None, id="none"),
+        pytest.param(
+            "`chmod u+rwX /s`", {"OPENCLAW_STATE_DIR": "/s"}, "`chmod u+rwX /s`", id="own"
+        ),
+        pytest.param("`sudo -u a openclaw …`", {}, "`sudo -u a openclaw logs -f`", id="usual"),
+        pytest.param(
+            "`sudo -u a openclaw …`",
+            {"OPENCLAW_STATE_DIR": "/a b"},
+            "`sudo -u a OPENCLAW_STATE_DIR='/a b' openclaw logs -f`",
+            id="named-directory",
+        ),
+    ],
+)
+def test_the_command_of_another_user_is_written_out(
+    remedy: str | None, env: dict[str, str], told: str | None
+):
+    assert in_full(remedy, "openclaw logs -f", env) == told

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import pytest
 import trio
 from trio.testing import memory_stream_pair
@@ -61,3 +64,59 @@ async def test_closing_lets_nothing_through_but_leaves_the_inner_stream_to_its_o
     await inner.send_all(b"still open")
     assert await peer.receive_some() == b"still open"
     assert told == [True]
+
+
+@asynccontextmanager
+async def a_line() -> AsyncIterator[tuple[CorkedStream, trio.SocketStream]]:
+    """Open a corked stream over a real socket, and the peer's end of it."""
+    ours, theirs = trio.socket.socketpair()
+    ours.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_SNDBUF, 4096)
+    inner, peer = trio.SocketStream(ours), trio.SocketStream(theirs)
+    async with inner, peer:
+        yield CorkedStream(inner), peer
+
+
+async def test_what_the_socket_takes_goes_out_without_waiting():
+    async with a_line() as (stream, peer):
+        assert stream.send_at_once(b"now") == 0
+        assert await peer.receive_some() == b"now"
+
+
+async def test_what_the_socket_does_not_take_goes_out_before_all_else():
+    large = bytes(range(256)) * 4096
+    async with a_line() as (stream, peer):
+        left = stream.send_at_once(large)
+        assert left is not None
+        assert 0 < left < len(large)
+        assert stream.send_at_once(b"not now") is None
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(stream.flush)
+            received = b""
+            while len(received) < len(large):
+                received += await peer.receive_some()
+        await stream.flush()
+        await stream.send_all(b"later")
+        assert received == large
+        assert await peer.receive_some() == b"later"
+
+
+async def test_a_full_socket_takes_nothing_at_once():
+    async with a_line() as (stream, _):
+        while stream._send_now(b"x" * 1024):
+            pass
+
+        assert stream.send_at_once(b"one more") is None
+
+
+async def test_nothing_goes_out_at_once_on_a_line_that_is_corked_closed_said_goodbye_or_no_socket():
+    inner, _ = memory_stream_pair()
+    async with a_line() as (corked, _), a_line() as (closed, _), a_line() as (over, _):
+        corked.cork()
+        await closed.aclose()
+        await over.send_all(b"\x88\x02\x03\xe8")
+
+        lines = (corked, closed, over, CorkedStream(inner))
+        assert [line.send_at_once(b"x") for line in lines] == [None] * 4
+        with pytest.raises(trio.ClosedResourceError):
+            await closed.flush()

@@ -13,6 +13,7 @@ import pytest
 
 from stores.errors import StoreError
 from stores.files import append_line, locked, read_file, replace_file, stage_file, sweep_staged
+from stores.sync import timed_syncs
 from tests.imports import ROOT
 from tests.test_files import NOBODY, any_umask, as_root, folder_of_nobody, mode_of
 
@@ -301,3 +302,15 @@ def in_child_as_nobody(lines: Callable[[], Iterable[str]]) -> list[str]:
         text = said.read()
     os.waitpid(child, 0)
     return text.splitlines()
+
+
+def test_each_sync_is_timed_where_somebody_asks_and_only_there(tmp_path):
+    with timed_syncs() as took_s:
+        replace_file(tmp_path / "a", b"x")
+        in_between = list(took_s)
+        replace_file(tmp_path / "b", b"x", durable=False)
+    replace_file(tmp_path / "c", b"x")
+
+    assert took_s == in_between
+    assert len(took_s) == 2  # the file, and its folder
+    assert all(one >= 0 for one in took_s)

@@ -21,6 +21,7 @@ from stores.devices import DeviceStore
 from stores.errors import StoreError, UnknownRequestError
 from stores.transition import Caller, Wish
 from tests.builders import key_pair
+from tests.patience import wait_until
 from tests.serving import Serving, open_gateway
 
 CLI = Caller("cli", uid=0)
@@ -71,9 +72,7 @@ def heard(session: Session) -> list[tuple[str, str]]:
 
 async def wait_for(true: Callable[[], bool]) -> None:
     """Wait until something is so; the files are looked at from outside the event loop."""
-    with trio.fail_after(3):
-        while not true():  # noqa: ASYNC110  # looked at from outside, where no event is set
-            await trio.sleep(0.01)
+    await wait_until(true)
 
 
 async def test_what_comes_while_a_write_is_under_way_is_one_write(
@@ -223,10 +222,8 @@ async def test_what_another_program_decides_is_announced_within_a_second(tmp_pat
     async with listening(tmp_path) as (gateway, keeper, session):
         item = await keeper.apply(asking(1))
         session.outbox.clear()
-        with trio.fail_after(1):
-            gateway.store.approve(item.request_id, caller=CLI, now_ms=gateway.runtime.now_ms())
-            while not heard(session):  # noqa: ASYNC110  # looked at from outside, where no event is set
-                await trio.sleep(0.01)
+        gateway.store.approve(item.request_id, caller=CLI, now_ms=gateway.runtime.now_ms())
+        await wait_until(lambda: heard(session), within_s=1)
 
         assert heard(session) == [("resolved", key_pair(1).device_id)]
 

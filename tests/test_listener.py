@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from gateway import listener
 from gateway.listener import contained, split_head
+from tests.patience import within
 from tests.serving import TOKEN, Serving, open_gateway
 from tests.wire import connect_params, open_wire
 
@@ -137,9 +138,8 @@ async def test_a_malformed_head_byte_by_byte_is_answered_the_same(
 
 
 async def test_a_turned_down_handshake_does_not_wait_for_a_deadline(tmp_path: Path):
-    async with open_gateway(tmp_path / "state") as gateway:
-        with trio.fail_after(1):
-            answer = await exchange(gateway.port, handshake(b"", sec_websocket_version=b"1"))
+    async with open_gateway(tmp_path / "state") as gateway, within(1):
+        answer = await exchange(gateway.port, handshake(b"", sec_websocket_version=b"1"))
 
     assert answer.startswith(b"HTTP/1.1 426")
 
@@ -193,7 +193,7 @@ async def test_a_head_that_dribbles_in_is_cut_off(
         stream = await trio.open_tcp_stream("127.0.0.1", gateway.port)
         async with stream:
             await stream.send_all(b"GET / HT")
-            with trio.fail_after(2):
+            async with within(2):
                 assert await stream.receive_some() == b""
 
 
@@ -219,7 +219,7 @@ async def test_more_strangers_than_one_address_may_have_make_room_by_silence(tmp
                 silent.append(await trio.open_tcp_stream("127.0.0.1", gateway.port))
                 await trio.sleep(0.01)
                 assert len(gateway.door.lobby) <= 3
-            with trio.fail_after(2):
+            async with within(2):
                 assert await silent[0].receive_some() == b""
         async with open_wire(gateway.port) as wire:
             assert (await wire.connect(token=TOKEN, scopes=("operator.read",)))["ok"]

@@ -11,6 +11,7 @@ import trio
 from stores.records import Role
 from stores.scopes import ADMIN, PAIRING, READ, WRITE
 from stores.transition import Caller
+from tests.patience import within
 from tests.serving import TOKEN, Serving
 from tests.sessions import a_gateway, admitted, paired, refused
 from tests.wire import ADMIN_SCOPES, Wire, key_of
@@ -349,7 +350,7 @@ async def test_what_another_program_decides_in_the_files_cuts_off_within_a_secon
             partial(decision, PHONE.device_id, caller=OWNER, now_ms=now_ms)
         )
 
-        with trio.fail_after(1.5):
+        async with within(1.5):
             assert await phone.closed() == REMOVED
         assert (await bystander.call("health"))["ok"]
 
@@ -368,7 +369,7 @@ async def test_a_name_that_another_program_gives_is_told(tmp_path):
 
         await trio.to_thread.run_sync(rename)
 
-        with trio.fail_after(1.5):
+        async with within(1.5):
             assert (await operator.event("device.pair.changed"))["payload"] == {}
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import trio
 
 from gateway import nodes as gateway_nodes
 from gateway import session as gateway_session
 from gateway.nodes import REPLACED
 from tests.nodes import NODE, a_node, a_scene, question, refusal, serve_node
+from tests.patience import within
 from tests.sessions import admitted
 from tests.wire import key_of
 
@@ -96,7 +96,7 @@ async def test_a_node_that_does_not_answer_in_time_is_told_off(tmp_path: Path):
 
     assert (error["code"], error["message"]) == ("UNAVAILABLE", "node invoke timed out")
     assert error["details"]["nodeError"]["code"] == "TIMEOUT"
-    assert called_off == {"id": asked["id"], "nodeId": NODE_ID}
+    assert called_off == {"id": asked["id"], "invokeId": asked["id"], "nodeId": NODE_ID}
     assert late == {"ok": True, "ignored": True}
 
 
@@ -105,7 +105,7 @@ async def test_the_end_of_a_node_fails_what_it_was_asked_at_once(tmp_path: Path)
         request_id = await scene.ask(timeoutMs=60_000)
         await scene.asked()
         await scene.node.ws.aclose()
-        with trio.fail_after(2):
+        async with within(2):
             error = (await scene.operator.answer(request_id))["error"]
 
     assert (error["code"], error["message"]) == ("UNAVAILABLE", "node disconnected (system.which)")
@@ -162,7 +162,7 @@ async def test_a_question_that_waits_holds_up_nothing_else(tmp_path: Path):
     async with a_scene(tmp_path) as scene:
         first = await scene.ask(idempotencyKey="first")
         asked = await scene.asked()
-        with trio.fail_after(2):
+        async with within(2):
             assert (await scene.operator.call("health"))["ok"]
             second = await scene.ask(idempotencyKey="second")
             await scene.tell(await scene.asked(), payload=2)

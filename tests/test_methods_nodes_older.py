@@ -94,12 +94,19 @@ async def test_the_older_pairing_is_no_way_to_approve_a_device(tmp_path: Path):
     assert "asks when it connects" in error["message"]
 
 
+def a_session(role: str, *scopes: str) -> Session:
+    """Return an admitted session."""
+    session = Session("c")
+    session.admit(role=role, scopes=scopes)
+    return session
+
+
 SESSIONS = {
-    "admin": Session("c", role="operator", holds=frozenset({ADMIN})),
-    "read": Session("c", role="operator", holds=frozenset({READ})),
-    "pairing": Session("c", role="operator", holds=frozenset({PAIRING})),
-    "none": Session("c", role="operator"),
-    "node": Session("c", role="node"),
+    "admin": a_session("operator", ADMIN),
+    "read": a_session("operator", READ),
+    "pairing": a_session("operator", PAIRING),
+    "none": a_session("operator"),
+    "node": a_session("node"),
 }
 
 #: Who hears an event that is sent to all.

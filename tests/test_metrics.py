@@ -151,6 +151,9 @@ async def test_a_scrape_tells_of_connections_requests_refusals_and_the_store(tmp
     assert found[named("openclaw_request_seconds_count", method="other")] == 1
     assert found[named("openclaw_paired_devices")] == 1
     assert found[named("openclaw_store_write_seconds_count")] >= 1
+    syncs = found[named("openclaw_store_sync_seconds_count")]
+    assert syncs > found[named("openclaw_store_write_seconds_count")]  # files and their folder
+    assert found[named("openclaw_store_sync_seconds_sum")] > 0
     assert found[named("openclaw_config_invalid")] == 0
     assert b"no.such.method" not in text
     assert TOKEN.encode() not in text

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import trio
 
+from tests.patience import wait_until, within
 from tests.serving import TOKEN, open_gateway, write_config
 from tests.wire import open_wire
 
@@ -39,7 +39,7 @@ async def test_the_pages_of_a_list_go_when_the_list_is_cut(tmp_path: Path):
 
         write_config(gateway.state_dir, {"controlUi": {"allowedOrigins": [OTHER]}})
 
-        with trio.fail_after(2):
+        async with within(2):
             assert await cut.closed() == (4001, "gateway policy changed")
         for wire in (kept, own, plain):
             assert (await wire.call("system-presence"))["type"] == "res"
@@ -54,7 +54,7 @@ async def test_the_page_of_another_public_origin_goes(tmp_path: Path):
 
         write_config(gateway.state_dir, {"publicOrigin": OTHER})
 
-        with trio.fail_after(2):
+        async with within(2):
             assert await page.closed() == (4001, "gateway policy changed")
 
 
@@ -79,7 +79,7 @@ async def test_a_user_who_would_not_be_let_in_any_more_is_ended(
 
         write_config(gateway.state_dir, after)
 
-        with trio.fail_after(2):
+        async with within(2):
             assert await wire.closed() == (4001, "gateway auth changed")
 
 
@@ -92,9 +92,7 @@ async def test_who_would_still_be_let_in_stays(tmp_path: Path):
         before = gateway.runtime.settings
 
         write_config(gateway.state_dir, by_proxy(allowUsers=["alice"]))
-        with trio.fail_after(2):
-            while gateway.runtime.settings is before:  # noqa: ASYNC110  # looked at from outside
-                await trio.sleep(0.01)
+        await wait_until(lambda: gateway.runtime.settings is not before, within_s=2)
 
         assert (await wire.call("device.pair.list"))["type"] == "res"
 
@@ -109,9 +107,7 @@ async def test_a_mode_that_waits_for_a_restart_keeps_what_its_users_are_judged_b
         changed = by_proxy()
         changed["auth"] |= {"mode": "token", "token": TOKEN}
         write_config(gateway.state_dir, changed)
-        with trio.fail_after(2):
-            while not gateway.runtime.restart_required:  # noqa: ASYNC110  # as above
-                await trio.sleep(0.01)
+        await wait_until(lambda: gateway.runtime.restart_required, within_s=2)
 
         async with open_wire(gateway.port) as by_token:
             assert not (await by_token.connect(token=TOKEN))["ok"]

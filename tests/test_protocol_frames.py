@@ -6,6 +6,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from wsproto.frame_protocol import FrameProtocol
 
 from gateway.protocol.errors import ErrorCode, ErrorShape
 from gateway.protocol.frames import (
@@ -21,6 +22,7 @@ from gateway.protocol.frames import (
     request,
     response_error,
     response_ok,
+    text_message,
 )
 
 TEXT = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -315,4 +317,14 @@ def test_a_spliced_number_gives_the_text_of_a_full_encoding(name, payload, versi
 
     assert body.name == name
     assert body.numbered(seq) == event(name, payload, seq=seq, state_version=version)
+    assert body.message(seq) == text_message(body.numbered(seq).encode())
     assert body.unnumbered() == event(name, payload, state_version=version)
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536, 100_000])
+def test_a_text_message_is_the_frame_that_the_library_would_write(size: int):
+    text = "ä" * (size // 2) + "x" * (size % 2)
+
+    frame = bytes(FrameProtocol(client=False, extensions=[]).send_data(text))
+
+    assert text_message(text.encode()) == frame

@@ -15,6 +15,7 @@ from gateway.policy.credentials import AuthMode, SharedSecrets
 from gateway.reload import Reloader
 from stores.config.history import last_known_good
 from stores.config.load import LoadedConfig
+from tests.patience import wait_until, within
 from tests.serving import TOKEN, Serving, open_gateway, write_config
 from tests.wire import key_of, open_wire
 
@@ -25,9 +26,7 @@ READ = ("operator.read",)
 
 async def wait_for(true: Callable[[], object], *, within_s: float = 1.5) -> None:
     """Wait until something is so; the file is looked at from outside."""
-    with trio.fail_after(within_s):
-        while not true():  # noqa: ASYNC110  # looked at from outside, where no event is set
-            await trio.sleep(0.01)
+    await wait_until(true, within_s=within_s)
 
 
 def config_lines(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -53,7 +52,7 @@ async def test_a_new_token_ends_the_sessions_of_the_old_one_and_no_others(tmp_pa
             changed = {"mode": "token", "token": "another-token-for-tests"}
             write_config(gateway.state_dir, {"auth": changed})
 
-            with trio.fail_after(1.5):
+            async with within(1.5):
                 assert await shared.closed() == (4001, "gateway auth changed")
             assert await device.result("health")
         async with open_wire(gateway.port) as late:

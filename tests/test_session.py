@@ -13,17 +13,21 @@ from gateway import handshake
 from gateway import session as session_module
 from gateway.protocol.hello import MAX_PAYLOAD_BYTES
 from gateway.session import MAX_CONNECT_BYTES, allow_large_messages
+from tests.patience import within
 from tests.rawframes import READ, a_frame, admitted, send_raw
 from tests.serving import TOKEN, open_gateway
 from tests.wire import connect_params, open_wire
 
 
 async def test_the_challenge_comes_at_once_with_a_nonce_and_a_time(tmp_path: Path):
-    async with open_gateway(tmp_path / "s") as gateway:
-        with trio.fail_after(0.75):
-            async with open_wire(gateway.port) as one, open_wire(gateway.port) as two:
-                assert one.challenge["nonce"] != two.challenge["nonce"]
-                assert isinstance(one.challenge["ts"], int)
+    async with (
+        open_gateway(tmp_path / "s") as gateway,
+        within(0.75),
+        open_wire(gateway.port) as one,
+        open_wire(gateway.port) as two,
+    ):
+        assert one.challenge["nonce"] != two.challenge["nonce"]
+        assert isinstance(one.challenge["ts"], int)
 
 
 async def test_who_does_not_connect_in_time_is_told_so(tmp_path: Path):
@@ -72,7 +76,7 @@ async def test_a_first_request_other_than_connect_is_answered_and_ended(tmp_path
 
 async def test_a_ping_before_connect_is_answered(tmp_path: Path):
     async with open_gateway(tmp_path / "s") as gateway, open_wire(gateway.port) as wire:
-        with trio.fail_after(1):
+        async with within(1):
             await wire.ws.ping()
 
         await admitted(wire)
@@ -126,7 +130,7 @@ async def test_a_first_message_that_is_too_large_is_told_1009(
                 await send_raw(wire, part)
 
         nursery.start_soon(send)
-        with trio.fail_after(5):
+        async with within(5):
             assert (await wire.closed())[0] == 1009
         nursery.cancel_scope.cancel()
     lines = [record.getMessage() for record in caplog.records]
@@ -174,7 +178,7 @@ async def test_a_bomb_of_many_small_frames_starves_nobody(tmp_path: Path):
 
             nursery.start_soon(bomb)
             for _ in range(5):
-                with trio.fail_after(1):
+                async with within(1):
                     await other.result("health")
             assert (await wire.closed())[0] == 1000
             nursery.cancel_scope.cancel()
@@ -230,7 +234,7 @@ async def test_a_ping_into_our_close_is_no_crash(tmp_path: Path, caplog: pytest.
         while b"invalid request frame" not in received:
             received += await stream.receive_some()
         await stream.send_all(a_frame(b"still there?", opcode=9))
-        with trio.fail_after(5):
+        async with within(5):
             while await stream.receive_some():
                 pass
     assert [record for record in caplog.records if record.exc_info] == []

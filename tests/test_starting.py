@@ -38,7 +38,9 @@ def test_a_broken_file_names_the_line_and_every_way_out(tmp_path):
 
     assert refused.value.problem.startswith(f"{paths.config_path}:3: gateway.prot: unknown key")
     assert "`openclaw config validate`" in str(refused.value.remedy)
-    assert "`openclaw config rollback good --yes`" in str(refused.value.remedy)
+    remedy = str(refused.value.remedy)
+    assert "`openclaw config rollback good --yes`" in remedy
+    assert remedy.startswith("did you mean `gateway.port`? See every problem with")
 
 
 def test_without_a_good_one_none_is_named_and_none_is_run(tmp_path):

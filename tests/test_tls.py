@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway import listener
+from tests.patience import within
 from tests.pems import Pair, a_pair
 from tests.serving import TOKEN, Serving, open_gateway
 from tests.test_listener import exchange
@@ -261,7 +262,7 @@ async def test_a_handshake_that_never_ends_is_cut_off(
         for begun in (b"", b"\x16", b"\x16\x03\x01\x02\x00\x01"):
             async with await trio.open_tcp_stream("127.0.0.1", gateway.port) as stream:
                 await stream.send_all(begun)
-                with trio.fail_after(2):
+                async with within(2):
                     assert await stream.receive_some() == b""
         assert len(gateway.door.lobby) == 0
 

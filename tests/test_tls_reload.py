@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from gateway.reload import Reloader
 from stores.certificate import VALID_DAYS
 from stores.fingerprint import fingerprint_of, in_pairs
 from stores.scopes import ADMIN
+from tests.patience import wait_until
 from tests.pems import Pair, a_pair
 from tests.serving import TOKEN, Serving, open_gateway, write_config
 from tests.test_tls import careless, encrypting, named
@@ -39,13 +39,6 @@ async def looked(gateway: Serving) -> None:
     reloader = gateway.runtime.reloader
     assert isinstance(reloader, Reloader)
     await wait_until(lambda: reloader._seen is not None)
-
-
-async def wait_until(true: Callable[[], object], *, within_s: float = 3.0) -> None:
-    """Wait until something is so; the files are looked at from outside."""
-    with trio.fail_after(within_s):
-        while not true():  # noqa: ASYNC110  # looked at from outside, where no event is set
-            await trio.sleep(0.01)
 
 
 def replace(old: Pair, new: Pair) -> None:

@@ -193,25 +193,23 @@ async def open_wire(
     line: trio.SocketStream | trio.SSLStream[trio.SocketStream] = stream
     if tls is not None:
         line = trio.SSLStream(stream, tls, server_hostname=address, https_compatible=True)
-    async with trio.open_nursery() as nursery:
-        try:
+    # trio-websocket closes its stream only after a goodbye, and a goodbye may never come: the
+    # socket is closed here, whatever was cancelled or failed, and without a checkpoint.
+    with stream.socket:
+        async with trio.open_nursery() as nursery:
             ws = await wrap_client_stream(
                 nursery, line, host or f"{address}:{port}", "/", extra_headers=extra
             )
-        except BaseException:
-            stream.socket.close()
-            raise
-        wire = Wire(ws)
-        wire.challenge = (await wire.receive())["payload"]
-        try:
-            yield wire
-        finally:
-            with trio.move_on_after(2, shield=True):
-                await ws.aclose()
-                await trio.aclose_forcefully(stream)
-            # Last, and nothing awaited after it: a checkpoint here would raise Cancelled in place
-            # of what the body raised, and the test would pass whatever it asserts.
-            nursery.cancel_scope.cancel()
+            wire = Wire(ws)
+            wire.challenge = (await wire.receive())["payload"]
+            try:
+                yield wire
+            finally:
+                with trio.move_on_after(2, shield=True):
+                    await ws.aclose()
+                # Last, and nothing awaited after it: a checkpoint here would raise Cancelled in
+                # place of what the body raised, and the test would pass whatever it asserts.
+                nursery.cancel_scope.cancel()
 
 
 def requests_of(frames: list[dict[str, Any]], name: str) -> Iterator[dict[str, Any]]:

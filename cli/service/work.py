@@ -30,8 +30,10 @@ from cli.service.report import UnitReport, port_in_force, unit_report
 from cli.service.service import Service
 from cli.service.verdict import Trouble
 from cli.service.waiting import NotHealthyError, logs_command, start_and_wait
-from stores.errors import UserFacingError
+from cli.whose import in_full
+from stores.errors import StoreError, UserFacingError
 from stores.paths import Paths
+from stores.plain_file import who_may
 from stores.port_owner import port_owner
 
 #: Sessions hear of the end for 5 s, and a write may wait for its lock for as long.
@@ -69,8 +71,10 @@ def perform(action: str, work: Callable[[], Outcome], *, as_json: bool) -> None:
         with progress(f"waiting for the service to {action}"):
             outcome = work()
     except UserFacingError as error:
+        context = click.get_current_context()
+        error.remedy = in_full(error.remedy, context.command_path, os.environ)
         _tell_failure(action, error, as_json=as_json)
-        click.get_current_context().exit(exit_code(error))
+        context.exit(exit_code(error))
     tell(action, outcome, as_json=as_json)
 
 
@@ -246,6 +250,8 @@ def stop(service: Service) -> Outcome:
         service.manager.systemctl("reset-failed", service.name)
         told.append(f"{service.name} is stopped; it starts again at the next boot or login")
     running = running_gateway(service.paths)
+    if running is None and not told:
+        _refuse_unseen(service.paths)
     if running is not None:
         _end(running, service.paths)
         told.append(f"the gateway outside of the service (pid {running.pid}) is ended")
@@ -256,6 +262,23 @@ def stop(service: Service) -> Outcome:
     )
 
 
+def _refuse_unseen(paths: Paths) -> None:
+    """Refuse to say that no gateway runs where this user may not look.
+
+    Raises:
+        StoreError: with the user who may.
+    """
+    try:
+        paths.lock_path.open("rb").close()
+    except PermissionError as error:
+        clause, remedy = who_may(paths.lock_path)
+        raise StoreError(
+            f"cannot tell whether a gateway runs on {paths.state_dir}: {clause}", remedy=remedy
+        ) from error
+    except OSError:
+        return
+
+
 def _end(running: Running, paths: Paths) -> None:
     """End a gateway that no unit looks after, and wait until it is gone.
 
@@ -264,6 +287,7 @@ def _end(running: Running, paths: Paths) -> None:
     """
     try:
         os.kill(running.pid, signal.SIGTERM)
+        os.kill(running.pid, signal.SIGCONT)  # one that is stopped ends only when it goes on
     except ProcessLookupError:
         return
     except PermissionError as error:

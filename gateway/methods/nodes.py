@@ -6,8 +6,6 @@ import uuid
 from functools import partial
 from typing import Any
 
-from attrs import evolve
-
 from gateway.methods.call import (
     NOTHING,
     Call,
@@ -21,12 +19,12 @@ from gateway.methods.call import (
 from gateway.methods.devices import caller_of, decided, with_full_id
 from gateway.node_arrival import decide as decide_nodes
 from gateway.node_arrival import (
-    declare,
-    look,
     tell_requested,
     tell_resolved,
+    withdraw,
 )
 from gateway.node_entry import is_node, node_entries, node_entry, record_entry, request_entry
+from gateway.node_watch import look
 from gateway.policy.credentials import Method
 from gateway.policy.node_commands import scopes_to_approve
 from gateway.protocol.errors import ErrorCode, ErrorShape
@@ -143,11 +141,7 @@ async def pair_remove(call: Call) -> dict[str, Any]:
     found = await _decided(call, partial(nodes.remove, node_id=node_id, caller=caller_of(call)))
     if not found and not known:
         raise _unknown_node(call)
-    session, device = runtime.nodes.live.get(node_id), runtime.store.book.paired.get(node_id)
-    if session is not None and device is not None and session.node is not None:
-        session.node = evolve(session.node, needs_approval=True)
-        runtime.nodes.fail_unapproved(session)
-        await declare(runtime, session, device)
+    await withdraw(runtime, node_id)
     return {"nodeId": node_id}
 
 

@@ -6,6 +6,7 @@ is new goes into ``payload`` or ``error.details`` and never beside them.
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 import orjson
@@ -16,6 +17,9 @@ from gateway.protocol.schema import ANY, NAME, Closed, OneOf, Text, fault
 
 # What was parsed must be writable again, and orjson writes 254 levels; nothing real has ten.
 MAX_DEPTH = 128
+
+# The first byte of a text message in one frame (RFC 6455, section 5.2).
+_FINAL_TEXT = 0x81
 
 # Protocol fact: the id of the answer to a frame that has none.
 NO_ID = "invalid"
@@ -138,14 +142,35 @@ def event(
     return orjson.dumps(frame).decode()
 
 
+def text_message(payload: bytes) -> bytes:
+    """Return a text as a server's WebSocket message: one frame, no mask (RFC 6455, section 5.2)."""
+    return _message_head(len(payload)) + payload
+
+
+def _message_head(size: int) -> bytes:
+    if size < 126:
+        return bytes((_FINAL_TEXT, size))
+    if size < 65_536:
+        return struct.pack("!BBH", _FINAL_TEXT, 126, size)
+    return struct.pack("!BBQ", _FINAL_TEXT, 127, size)
+
+
 class EventBody:
     """An event serialised once for all connections; only the number differs between them."""
 
-    __slots__ = ("_head", "name")
+    __slots__ = ("_bytes", "_head", "name")
 
     def __init__(self, name: str, payload: Any, state_version: StateVersion | None = None) -> None:
         self.name = name
         self._head = event(name, payload, state_version=state_version)[:-1]
+        self._bytes = b""
+
+    def message(self, seq: int) -> bytes:
+        """Return the WebSocket message whose text is ``numbered(seq)``."""
+        if not self._bytes:
+            self._bytes = self._head.encode() + b',"seq":'
+        tail = b"%d}" % seq
+        return b"%b%b%b" % (_message_head(len(self._bytes) + len(tail)), self._bytes, tail)
 
     def numbered(self, seq: int) -> str:
         """Return what `event` returns with this ``seq``."""

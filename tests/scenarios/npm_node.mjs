@@ -1,4 +1,4 @@
-// Drives the published npm client as a node: answers system.which, prints one JSON line per event.
+// Drives the published npm client as a node: answers system.which, never system.run; prints one JSON line per event.
 // Usage: node npm_node.mjs FOLDER OPTIONS-JSON
 import { createHash, createPrivateKey, createPublicKey, sign } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
@@ -49,7 +49,7 @@ const client = new GatewayClient({
   onGap: (gap) => say({ gap }),
   onEvent: async ({ event, seq, payload }) => {
     say({ event, seq: seq ?? null });
-    if (event !== "node.invoke.request") return;
+    if (event !== "node.invoke.request" || payload.command === "system.run") return;
     const payloadJSON = JSON.stringify({ asked: JSON.parse(payload.paramsJSON) });
     say({ told: await client.request("node.invoke.result", { id: payload.id, nodeId, ok: true, payloadJSON }) });
   },

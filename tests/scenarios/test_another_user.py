@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from tests.scenarios.programs import ROOT, openclaw
+from tests.scenarios.programs import ROOT, environment, openclaw, running_gateway
 
 pytestmark = [
     pytest.mark.slow,
@@ -53,5 +57,60 @@ def test_a_state_directory_of_another_user_is_told_with_the_way_in(
     assert ran.code == code, ran.err
     assert f"cannot read {state_dir}" in ran.err
     assert f"Permission denied ({state_dir} belongs to user root; you are nobody)" in ran.err
-    assert "Run it as that user: `sudo -u root openclaw …`" in ran.err
+    again = f"sudo -u root OPENCLAW_STATE_DIR={state_dir} openclaw {' '.join(words)}"
+    assert f"Run it as that user: `{again}`" in ran.err
     assert "mistake in openclaw" not in ran.err
+    assert len(set(ran.err.splitlines())) == len(ran.err.splitlines())  # nothing is said twice
+
+
+def test_who_may_not_look_is_not_told_that_nothing_runs(state_dir: Path) -> None:
+    home = state_dir.parent / "nobody"
+    home.mkdir()
+    os.chown(home, 65534, 65534)
+    env = {"HOME": str(home), "OPENCLAW_STATE_DIR": str(state_dir)}
+
+    ran = openclaw(state_dir, "gateway", "stop", "--json", inside=AS_NOBODY, env=env)
+
+    assert ran.code == 1
+    told = ran.json["error"]
+    assert told["message"].startswith(f"cannot tell whether a gateway runs on {state_dir}")
+    again = f"sudo -u root OPENCLAW_STATE_DIR={state_dir} openclaw gateway stop"
+    assert told["remedy"]["command"] == again
+
+
+def test_a_gateway_of_the_owner_is_not_taken_for_one_of_other_files(state_dir: Path) -> None:
+    with running_gateway(state_dir) as gateway:
+        env = {"OPENCLAW_GATEWAY_PORT": str(gateway.port)}
+        ran = openclaw(state_dir, "devices", "list", "--offline", inside=AS_NOBODY, env=env)
+
+    assert ran.code == 1
+    assert "works on other files" not in ran.err
+    assert (
+        f"`sudo -u root OPENCLAW_STATE_DIR={state_dir} openclaw devices list --offline`" in ran.err
+    )
+
+
+_LOOK = "from stores.serving import gateway_on; print(gateway_on({port}).pid)"
+_RUNS = "import sys; print(flush=True); sys.stdin.read()"
+
+
+def test_of_several_gateways_of_another_user_none_is_picked() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, ExitStack() as running:
+        for _ in range(2):
+            words = [sys.executable, "-c", _RUNS, "gateway"]
+            one = running.enter_context(
+                subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            )
+            assert one.stdout is not None
+            one.stdout.readline()
+        look = _LOOK.format(port=listener.getsockname()[1])
+        done = subprocess.run(
+            [*AS_NOBODY, sys.executable, "-c", look],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=environment(Path("/nowhere")),
+            cwd=ROOT,
+        )
+
+    assert done.stdout == "None\n", done.stderr

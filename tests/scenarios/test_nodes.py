@@ -102,3 +102,24 @@ def test_the_npm_client_is_a_node_that_is_approved_twice_and_invoked(tmp_path: P
     assert not [line for line in lines if "gap" in line]
     assert gone.code == 1
     assert "not connected" in gone.err
+
+
+def test_a_published_node_that_is_told_off_goes_on(tmp_path: Path) -> None:
+    with (
+        running_gateway(tmp_path / "home" / ".openclaw") as gateway,
+        npm_node(tmp_path / "kitchen", gateway.port, gateway.token) as node,
+    ):
+        eventually(lambda: node.seen("hello"))
+        (waiting,) = nodes_of(gateway)["pending"]
+        assert gateway.openclaw("nodes", "approve", waiting["requestId"]).code == 0
+        ask = ("nodes", "invoke", "--node", "kitchen", "--params", "{}", "--command")
+        late = gateway.openclaw(*ask, "system.run", "--timeout-ms", "200")
+        eventually(
+            lambda: [one for one in node.lines() if one.get("event") == "node.invoke.cancel"]
+        )
+        answer = gateway.openclaw(*ask, "system.which")
+        lines = node.lines()
+
+    assert (late.code, answer.json) == (1, {"asked": {}})
+    assert "timed out" in late.err
+    assert not [line for line in lines if "close" in line or "gap" in line]

@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from tests.scenarios.programs import (
     openclaw,
     running_gateway,
 )
+from tests.scenarios.timing import timed
 
 pytestmark = pytest.mark.slow
 
@@ -37,14 +37,6 @@ def waiting(gateway: Gateway) -> dict[str, Any]:
     """Let a device knock; return its words, with the id it was told."""
     device = stranger(gateway.token)
     return {"words": device, "id": knock(gateway.port, **device).request_id}
-
-
-def timed(
-    gateway: Gateway, *words: str, env: Mapping[str, str] | None = None
-) -> tuple[Finished, float]:
-    """Run a command and return what it did and how long that took, s."""
-    started = time.monotonic()
-    return gateway.openclaw(*words, env=env), time.monotonic() - started
 
 
 def check_list(done: Finished, request_id: str, source: str) -> None:

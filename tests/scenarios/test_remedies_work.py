@@ -144,7 +144,7 @@ def test_a_foreign_page_is_allowed(shell: Shell, place: Place) -> None:
         again = str(knock(shell.gateway.port, **page).details["code"])
         return again == "PAIRING_REQUIRED"
 
-    eventually(may_ask, within_s=2)
+    eventually(may_ask, within_s=5)
 
 
 def asked_by_page(port: int) -> tuple[int, Any]:
@@ -165,7 +165,7 @@ def test_a_foreign_page_may_read_data(shell: Shell) -> None:
     done = shell.paste(body["details"]["remedy"]["command"])
 
     assert done.code == 0, done
-    eventually(lambda: asked_by_page(shell.gateway.port)[0] == 200, within_s=2)
+    eventually(lambda: asked_by_page(shell.gateway.port)[0] == 200, within_s=5)
 
 
 def test_a_proxy_is_trusted(shell: Shell) -> None:
@@ -181,7 +181,7 @@ def test_a_proxy_is_trusted(shell: Shell) -> None:
         saw = from_afar(shell.gateway, key=new_key()).details["saw"]
         return bool(saw["client"] == "203.0.113.9" and saw["locality"]["why"] == "forwarded")
 
-    eventually(attributed, within_s=2)
+    eventually(attributed, within_s=5)
 
 
 def test_a_lock_is_lifted(shell: Shell) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 
 from tests.scenarios.clients import knock, stranger
 from tests.scenarios.programs import Finished, Gateway, running_gateway
+from tests.scenarios.timing import timed
 
 pytestmark = pytest.mark.slow
 
@@ -68,12 +68,6 @@ def gateway_that(became: str, state_dir: Path) -> Iterator[tuple[Gateway, dict[s
         yield gateway, env
 
 
-def timed(gateway: Gateway, env: dict[str, str], *words: str) -> tuple[Finished, float]:
-    started = time.monotonic()
-    done = gateway.openclaw("devices", *words, env=env)
-    return done, time.monotonic() - started
-
-
 @pytest.mark.parametrize("became", BECAME)
 def test_the_list_is_there_within_two_seconds(tmp_path: Path, became: str) -> None:
     with gateway_that(became, tmp_path / "home" / ".openclaw") as (gateway, env):
@@ -81,7 +75,7 @@ def test_the_list_is_there_within_two_seconds(tmp_path: Path, became: str) -> No
             kept = gateway.devices / name
             before = kept.read_bytes() if kept.exists() else None
             kept.write_bytes(content)
-            done, took_s = timed(gateway, env, "list")
+            done, took_s = timed(gateway, "devices", "list", env=env)
             kept.unlink() if before is None else kept.write_bytes(before)
 
             check_harmless(done)
@@ -96,7 +90,7 @@ def test_the_check_of_the_store_takes_everything_too(tmp_path: Path) -> None:
             kept = gateway.devices / name
             before = kept.read_bytes() if kept.exists() else None
             kept.write_bytes(content)
-            done, took_s = timed(gateway, env, "verify", "--json")
+            done, took_s = timed(gateway, "devices", "verify", "--json", env=env)
             after = kept.read_bytes()
             kept.unlink() if before is None else kept.write_bytes(before)
 
@@ -122,8 +116,10 @@ def test_what_takes_something_away_works_in_every_state_when_told_how(
 ) -> None:
     with gateway_that(became, tmp_path / "home" / ".openclaw") as (gateway, env):
         item = next(iter(gateway.kept("pending.json").values()))
-        approved, approved_s = timed(gateway, env, "approve", item["requestId"], *road)
-        removed, _ = timed(gateway, env, "remove", item["deviceId"], "--yes", *road)
+        approved, approved_s = timed(
+            gateway, "devices", "approve", item["requestId"], *road, env=env
+        )
+        removed, _ = timed(gateway, "devices", "remove", item["deviceId"], "--yes", *road, env=env)
 
     assert approved.code == 0, approved
     assert approved_s < 2.0

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
 import trio
 
+from tests.patience import within
 from tests.scenarios.clients import knock, new_key
 from tests.scenarios.programs import openclaw, running_gateway
 from tests.scenarios.test_s29_live_edits import TOKEN, written
+from tests.scenarios.timing import timed
 from tests.wire import open_wire
 
 pytestmark = pytest.mark.slow
@@ -27,7 +28,7 @@ def test_a_new_token_counts_within_two_seconds_and_devices_keep_theirs(tmp_path:
         key = new_key()
         device_token = knock(gateway.port, key=key, token=TOKEN, scopes=READ).auth["deviceToken"]
 
-        async def rotate() -> float:
+        async def rotate() -> None:
             async with open_wire(gateway.port) as shared, open_wire(gateway.port) as device:
                 assert (await shared.connect(token=TOKEN, scopes=READ))["ok"]
                 assert (await device.connect(key=key, device_token=device_token))["ok"]
@@ -37,13 +38,11 @@ def test_a_new_token_counts_within_two_seconds_and_devices_keep_theirs(tmp_path:
                 assert done.code == 0, done.err
                 assert "Applies live" in done.out
                 assert NEW not in done.out + done.err
-                began_s = time.monotonic()
-                with trio.fail_after(2):
+                async with within(2):
                     assert await shared.closed() == (4001, "gateway auth changed")
                 assert (await device.call("health"))["ok"]
-                return time.monotonic() - began_s
 
-        assert trio.run(rotate) < 2
+        trio.run(rotate)
 
         assert knock(gateway.port, token=NEW, scopes=READ).admitted
         assert (
@@ -60,9 +59,7 @@ def test_a_wrong_token_names_where_it_came_from_even_the_fifth_time(tmp_path: Pa
     written(state_dir)
     with running_gateway(state_dir) as gateway:
         for _ in range(5):
-            began_s = time.monotonic()
-            done = gateway.openclaw("health", "--token", "not-the-right-one", "--json")
-            took_s = time.monotonic() - began_s
+            done, took_s = timed(gateway, "health", "--token", "not-the-right-one", "--json")
 
             assert done.code == 1
             assert done.json["error"]["code"] == "INVALID_REQUEST"

@@ -21,7 +21,9 @@ from tests.scenarios.programs import (
 pytestmark = pytest.mark.slow
 
 TOKEN = "a-token-of-the-scenario-s29"
-WITHIN_S = 1.5  # of which 1 s is promised; the rest is the machine that runs this
+#: The second that is promised is counted where the gateway is the only one that runs; a whole
+#: program beside others is late with them.
+WITHIN_S = 5.0
 
 
 def written(state_dir: Path, **gateway: object) -> Path:
@@ -131,6 +133,9 @@ def test_a_reload_says_why_nothing_was_taken_in_and_hangup_needs_no_secret(
     file.write_text(good.replace('"mode": "local",', ""))
     skipped = gateway.openclaw("gateway", "reload")
     file.write_text("{gateway: }")
+    unreadable = gateway.openclaw("gateway", "reload")
+    for one in (gateway.state_dir / "config-history").glob("last-known-good*"):
+        one.unlink()
     by_signal = gateway.openclaw("gateway", "reload")
     file.write_text(json.dumps({"gateway": {"mode": "local"}}))
     without_token = gateway.openclaw("gateway", "reload", "--json")
@@ -141,6 +146,8 @@ def test_a_reload_says_why_nothing_was_taken_in_and_hangup_needs_no_secret(
     assert skipped.code == 1
     assert "gateway.mode is gone" in skipped.err
     assert "`openclaw config rollback good --yes`" in skipped.err
+    assert unreadable.code == 1, unreadable.err
+    assert "not reloaded: " in unreadable.err
     assert by_signal.code == 0, by_signal.err
     assert f"pid {gateway.process.pid}" in by_signal.out
     assert "SIGHUP" in by_signal.out

@@ -128,6 +128,10 @@ def test_another_programs_web_server_is_no_gateway(state_dir: Path) -> None:
     assert verdicts(done)["http"] is False
     assert verdicts(done)["upgrade"] is False
     assert "HTTP 404 from SimpleHTTP" in str(step(done, "http")["saw"])
+    assert "(a web page)" in str(step(done, "http")["saw"])
+    assert "`openclaw gateway status`" in str(step(done, "http")["remedy"])
+    assert "proxy" not in done.out  # there is none between a command and its own machine
+    assert "<" not in done.json["error"]["message"]
 
 
 def test_a_gateway_that_is_stuck_ends_the_probe_in_time(state_dir: Path) -> None:
