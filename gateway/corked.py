@@ -103,6 +103,7 @@ class CorkedStream(trio.abc.Stream):
         sent = self._send_now(data)
         if not sent:
             return None
+        self.sent_bytes += sent
         self._held += memoryview(data)[sent:]
         return len(data) - sent
 
@@ -111,6 +112,7 @@ class CorkedStream(trio.abc.Stream):
         self._refuse_if_closed()
         if self._held:
             data, self._held = self._held, bytearray()
+            self.sent_bytes += len(data)
             await self._inner.send_all(data)
 
     def cork(self) -> None:

@@ -3,7 +3,9 @@
 import { h } from "./dom.js";
 
 const KEPT = 120;
-const [WIDTH, HEIGHT] = [KEPT - 1, 40];
+/** So many places there are from the beginning, so that the first few numbers do not fill it all. */
+const AT_LEAST = 30;
+const HEIGHT = 40;
 
 /** A number over time. */
 export class Series {
@@ -23,14 +25,15 @@ export class Series {
   /** @param {string} words what it shows; its figures are told beside it */
   draw(words) {
     const top = Math.max(1, ...this.values);
-    const from = KEPT - this.values.length;
+    const width = Math.max(AT_LEAST, this.values.length) - 1;
+    const from = width + 1 - this.values.length;
     const points = this.values.map((value, index) => `${from + index},${(HEIGHT - 1 - (value / top) * (HEIGHT - 3)).toFixed(1)}`);
     const all = points.join(" ");
     return h(
       "svg",
-      { class: "chart", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": `${words}: ${this.last}, at most ${Math.max(0, ...this.values)} lately` },
+      { class: "chart", viewBox: `0 0 ${width} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": `${words}: ${this.last}, at most ${Math.max(0, ...this.values)} lately` },
       points.length > 1 && [
-        h("polygon", { class: "area", points: `${from},${HEIGHT} ${all} ${WIDTH},${HEIGHT}` }),
+        h("polygon", { class: "area", points: `${from},${HEIGHT} ${all} ${width},${HEIGHT}` }),
         h("polyline", { class: "line", points: all }),
       ],
     );

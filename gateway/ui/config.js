@@ -246,7 +246,11 @@ function save() {
 /** Show what a refused change was refused for at the keys themselves. @param {unknown} error */
 async function explain(error) {
   if (!(error instanceof Refusal)) return;
-  for (const one of error.details["issues"] ?? []) if (one.path && typed.has(one.path)) wrong.set(one.path, one.message);
+  for (const issue of error.details["issues"] ?? []) {
+    // An entry of a list is named behind the key that holds it.
+    const path = [...typed.keys()].find((one) => issue.path === one || issue.path.startsWith(`${one}.`) || issue.path.startsWith(`${one}[`));
+    if (path) wrong.set(path, issue.message);
+  }
   if (/changed since last load/.test(error.message)) {
     await load(); // the next try is compared with what is there now
     error.message = "The file was changed by somebody else meanwhile, so nothing was written. Your changes are kept: close this, look at what is marked, and save again.";

@@ -3,7 +3,7 @@
 import { announce, h } from "./dom.js";
 import { follow } from "./follow.js";
 import { link } from "./link.js";
-import { ask, command, empty, facts, problem, scopeChips } from "./parts.js";
+import { ask, command, empty, facts, problem, prose, scopeChips } from "./parts.js";
 import { bytes, lasting, locality, moment, plural, short } from "./words.js";
 
 /** @typedef {Record<string, any>} Entry */
@@ -152,7 +152,7 @@ function refusal(one) {
       h("span.muted.small.grow", null, "from ", h("span.mono", null, saw.client ?? "unknown")),
       h("span.small", null, moment(one["lastTs"] ?? one["ts"])),
     ),
-    one["sentence"] && h("p.small", null, one["sentence"]),
+    one["sentence"] && h("p.small", null, prose(one["sentence"])),
     h(
       "details",
       null,

@@ -239,7 +239,7 @@ function tokenRow(device) {
 
 /** @param {Device} device */
 function isOwn(device) {
-  return link.state.kind === "in" && device["deviceId"] === link.ownDeviceId;
+  return device["deviceId"] === link.ownDeviceId;
 }
 
 /** @param {Device} one */

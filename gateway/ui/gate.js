@@ -3,7 +3,7 @@
 import { readPasted } from "./arrival.js";
 import { announce, fill, h, mark } from "./dom.js";
 import { link } from "./link.js";
-import { command, facts } from "./parts.js";
+import { command, facts, prose } from "./parts.js";
 import { sawRows, screenOf } from "./refusals.js";
 import { lasting, moment } from "./words.js";
 
@@ -89,7 +89,7 @@ export function showGate(place, page) {
 
 /** @param {Element} place @param {PageFacts} page @param {Extract<import("./link.js").State, {kind: "down"}>} state */
 function showDown(place, page, state) {
-  const next = h("p.muted", null, "Next try ", countdown(state.retryAtMs), "; since ", moment(state.sinceMs), ".");
+  const next = h("p.muted", null, "Next try ", countdown(state.retryAtMs), ". No answer since: ", moment(state.sinceMs));
   if (state.upgradeLost) {
     card(
       place,
@@ -137,9 +137,9 @@ function showRefused(place, page, { refusal, retryAtMs }) {
     screen.offers === "again" && again(),
     h(
       "details",
-      { open: screen.code !== undefined },
+      { open: screen.explains === true },
       h("summary", null, "What the gateway saw, and why"),
-      remedy.sentence && h("p", null, remedy.sentence),
+      remedy.sentence && h("p", null, prose(remedy.sentence)),
       facts([["Credential", refusal.details["authenticated"] ? "accepted" : "not accepted"], ...rows]),
       h("p.small.muted", null, "Code ", h("code", null, refusal.code), ". The gateway tells more of it, on its own machine: ", h("code", null, "openclaw gateway why last")),
     ),

@@ -4,7 +4,7 @@ import { Series } from "./charts.js";
 import { announce, h } from "./dom.js";
 import { follow } from "./follow.js";
 import { link } from "./link.js";
-import { ask, command, empty, facts, problem } from "./parts.js";
+import { ask, command, empty, facts, problem, prose } from "./parts.js";
 import { lasting, moment, now, plural, tellTime } from "./words.js";
 
 /** @type {Record<string, any> | null} */
@@ -69,7 +69,7 @@ function verdict(told) {
     "div.note.bad.stack",
     { role: "alert" },
     h("p", null, h("strong", null, "Not ready: "), names.join(", "), "."),
-    told["problems"].map((/** @type {any} */ one) => h("div", null, h("p", null, h("code", null, one.where), ": ", one.problem), one.remedy && h("p", null, one.remedy))),
+    told["problems"].map((/** @type {any} */ one) => h("div", null, h("p", null, h("code", null, one.where), ": ", one.problem), one.remedy && h("p", null, prose(one.remedy)))),
     !told["problems"].length && h("p", null, "What exactly is told to admins, and in the gateway's log."),
     command("openclaw doctor", "gateway-host"),
   );
@@ -137,7 +137,7 @@ function inForce(told, more) {
       facts([
         ["Configuration", h("span", null, more["configPath"] ? h("code", null, more["configPath"]) : "one file", told["configValid"] ? ", as it is on file" : ", an earlier version: what is on file cannot be used")],
         ["Problem on file", more["configProblem"]],
-        ["What helps", more["configRemedy"]],
+        ["What helps", more["configRemedy"] && prose(more["configRemedy"])],
         ["Authentication", more["auth"].mode],
         ["Fingerprint of the secret", more["auth"].secretFingerprint && h("code", null, more["auth"].secretFingerprint)],
         ["Encryption", more["tls"]?.enabled ? `TLS, ${more["tls"].fingerprint ?? ""}` : "none by the gateway itself"],

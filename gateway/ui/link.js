@@ -73,10 +73,8 @@ class Link {
     return () => this.#listeners.delete(listener);
   }
 
-  /** What this session may do. @returns {string[]} */
-  get scopes() {
-    return this.state.kind === "in" ? (this.state.hello.auth?.scopes ?? []) : [];
-  }
+  /** What this session may do, or did while it was there. @type {string[]} */
+  scopes = [];
 
   /** @param {string} scope */
   may(scope) {
@@ -141,7 +139,8 @@ class Link {
   async #credentials() {
     const held = await heldToken();
     const scopes = this.#wanted ?? (held && !this.#secret ? held.scopes : EVERYTHING);
-    if (this.#bootstrap) return { auth: { bootstrapToken: this.#bootstrap }, scopes: EVERYTHING };
+    // What a link gives is fixed and told with the device token: asking for more would leave a request.
+    if (this.#bootstrap) return { auth: { bootstrapToken: this.#bootstrap }, scopes: this.#wanted ?? [] };
     if (this.#secret) return { auth: { token: this.#secret, password: this.#secret }, scopes };
     return { auth: held ? { deviceToken: held.deviceToken } : {}, scopes };
   }
@@ -169,11 +168,17 @@ class Link {
     if (hello.auth?.deviceToken) {
       const { deviceToken, scopes, role } = hello.auth;
       await keepToken({ deviceToken, scopes, role });
+      const byLink = this.#bootstrap !== null && this.#wanted === null;
       this.#secret = this.#bootstrap = null; // from here on the device token stands for it
+      if (byLink) {
+        wire.close();
+        return this.#try();
+      }
     }
     if (hello.snapshot?.health?.ts) tellTime(hello.snapshot.health.ts);
     this.#tries = this.#downSince_ms = 0;
     this.wasIn = true;
+    this.scopes = hello.auth?.scopes ?? [];
     wire.onevent = (name, payload) => {
       if (name === "tick" && payload?.ts) tellTime(payload.ts);
       for (const listener of this.#listeners) listener(name, payload);
@@ -192,6 +197,7 @@ class Link {
     if (useless) this.#secret = this.#bootstrap = null; // a wrong one is never sent twice
     if (useless && offered && held) return this.#try();
     if (code === "AUTH_DEVICE_TOKEN_MISMATCH") await dropToken();
+    if (code === "PAIRING_REQUIRED" && this.#bootstrap) this.#wanted = EVERYTHING; // it has to ask after all
     this.wasIn = false;
     this.#downSince_ms = 0;
     const before = this.state.kind === "refused" && this.state.refusal.code === code ? this.state : null;

@@ -60,6 +60,16 @@ async function copied(text) {
   }
 }
 
+/**
+ * Show a sentence of the gateway's, with what it puts between backquotes as code.
+ *
+ * @param {string} text
+ * @returns {Child[]}
+ */
+export function prose(text) {
+  return text.split("`").map((part, index) => (index % 2 ? h("code", null, part) : part));
+}
+
 /** @param {readonly string[] | undefined} scopes @param {readonly string[]} [known] those that are nothing new */
 export function scopeChips(scopes, known) {
   if (!scopes?.length) return h("span.muted", null, "no scopes");
@@ -98,7 +108,7 @@ export function problem(error) {
     "div.note.bad",
     { role: "alert" },
     h("p", null, words),
-    remedy?.sentence && h("p", null, remedy.sentence),
+    remedy?.sentence && h("p", null, prose(remedy.sentence)),
     remedy?.command && command(remedy.command, remedy.where),
   );
 }

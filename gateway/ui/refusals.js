@@ -12,6 +12,7 @@ import { locality } from "./words.js";
  * @property {string} [command] where the refusal itself names none
  * @property {"token" | "reload" | "again" | null} offers what can be done on this page
  * @property {string} [secret] how the secret is called that is asked for
+ * @property {boolean} [explains] whether what the gateway saw is part of the way out
  * @property {boolean} [wrong] what was typed or brought was wrong
  */
 
@@ -72,6 +73,7 @@ const SCREENS = {
     title: "The gateway does not know this address",
     lead: "A page may connect only from an address that the gateway calls its own. If the address in the bar above is yours, allow it; this page then enters by itself.",
     offers: "again",
+    explains: true,
   }),
   CONTROL_UI_DEVICE_IDENTITY_REQUIRED: () => ({
     title: "This browser has no device key",
@@ -101,7 +103,7 @@ function pairing(refusal) {
   const reason = String(refusal.details["reason"] ?? "not-paired");
   const [title, lead] = PAIRING[reason] ?? /** @type {[string, string]} */ (PAIRING["not-paired"]);
   const id = refusal.details["requestId"];
-  return { title, lead, offers: "again", ...(id ? { code: String(id) } : {}) };
+  return { title, lead, offers: "again", explains: true, ...(id ? { code: String(id) } : {}) };
 }
 
 /** @param {Refusal} refusal @returns {Screen} */

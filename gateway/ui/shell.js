@@ -190,7 +190,7 @@ function lost() {
   return h(
     "div.note.warn",
     null,
-    h("div.row.apart", null, h("span", null, "The gateway does not answer since ", moment(state.sinceMs), ". What is shown may be old; this page comes back by itself."), h("button", { type: "button", onclick: () => link.again() }, "Try now")),
+    h("div.row.apart", null, h("span", null, "The gateway does not answer. What is shown may be old; this page comes back by itself. Lost: ", moment(state.sinceMs)), h("button", { type: "button", onclick: () => link.again() }, "Try now")),
   );
 }
 

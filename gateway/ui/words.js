@@ -53,7 +53,7 @@ export function lasting(ms) {
 /** @param {number} at_ms */
 function relative(at_ms) {
   const since = now() - at_ms;
-  if (Math.abs(since) < 3000) return "now";
+  if (Math.abs(since) < 3000) return "just now";
   return since > 0 ? `${span(since)} ago` : `in ${span(since)}`;
 }
 
