@@ -38,7 +38,6 @@ GUARDS: Headers = (
         ),
     ),
     (b"x-frame-options", b"DENY"),
-    (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
 )
 

@@ -91,14 +91,14 @@ def _node() -> str | None:
     return f"{node} is {printed.strip()}, needed is {OLDEST_NODE[0]}.{OLDEST_NODE[1]}"
 
 
-def _from_npm(package: str) -> Callable[[], str | None]:
+def _from_npm(*packages: str) -> Callable[[], str | None]:
     def look() -> str | None:
         folder = os.environ.get("OPENCLAW_TEST_NPM_DIR")
         if not folder:
             return "set OPENCLAW_TEST_NPM_DIR to the folder where `.ci/run` installs it"
-        if Path(folder, "node_modules", package).is_dir():
+        if all(Path(folder, "node_modules", package).is_dir() for package in packages):
             return None
-        return f"npm install --prefix {folder} {package}"
+        return f"npm install --prefix {folder} {' '.join(packages)}"
 
     return look
 
@@ -139,7 +139,10 @@ COMPONENTS: dict[str, Callable[[], str | None]] = {
     "namespaces": _namespaces,
     "nginx": _on_path("nginx", "nginx"),
     "node": _node,
+    "npm-axe": _from_npm("axe-core"),
     "npm-client": _from_npm("@openclaw/gateway-client"),
+    "npm-ed25519": _from_npm("esbuild", "@noble/ed25519", "@noble/hashes"),
+    "npm-lint": _from_npm("eslint", "typescript"),
     "npm-openclaw-node": _from_npm("openclaw-node"),
     "openclaw-sdk": _openclaw_sdk,
     "openssl": _on_path("openssl", "openssl"),

@@ -40,15 +40,16 @@ export const connections = {
     );
   },
   draw() {
-    const here = connected ?? [];
+    const head = h("div.head", null, h("h1", { id: "title", tabindex: -1 }, "Connections"));
+    if (connected === null || refusals === null) return [head, failed === null ? h("div.card", null, empty("Looking …")) : problem(failed)];
     return [
-      h("div.head", null, h("h1", { id: "title", tabindex: -1 }, "Connections")),
+      head,
       failed !== null && problem(failed),
       h(
         "section.card",
         { "aria-labelledby": "here-title" },
-        h("header", null, h("h2", { id: "here-title" }, connected ? `Here now (${here.length})` : "Here now")),
-        connected ? h("ul.items", null, here.map(connection)) : empty("Looking …"),
+        h("header", null, h("h2", { id: "here-title" }, `Here now (${connected.length})`)),
+        h("ul.items", null, connected.map(connection)),
       ),
       lockouts.length > 0 &&
         h(
@@ -61,9 +62,9 @@ export const connections = {
         "section.card",
         { "aria-labelledby": "refused-title" },
         h("header", null, h("h2", { id: "refused-title" }, "Turned away lately")),
-        refusals?.length
+        refusals.length
           ? h("ul.items", null, refusals.map(refusal))
-          : empty(refusals ? "Nobody was turned away. Who is, appears here with what the gateway saw, why, and what helps." : "Looking …"),
+          : empty("Nobody was turned away. Who is, appears here with what the gateway saw, why, and what helps."),
       ),
     ];
   },

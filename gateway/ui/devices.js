@@ -57,25 +57,22 @@ export const devices = {
   },
   count: () => found?.pending.length ?? 0,
   draw() {
-    const pending = found?.pending ?? [];
-    const paired = found?.paired ?? [];
+    const head = h("div.head", null, h("h1", { id: "title", tabindex: -1 }, "Devices"), link.may("operator.admin") && h("button", { type: "button", onclick: invite }, "Invite a device"));
+    // One place until all is known: what comes later must not push away what is read.
+    if (found === null) return [head, failed === null ? h("div.card", null, empty("Looking …")) : problem(failed)];
+    const { pending, paired } = found;
     const shown = paired.filter((one) => matches(one, filter));
     return [
-      h(
-        "div.head",
-        null,
-        h("h1", { id: "title", tabindex: -1 }, "Devices"),
-        link.may("operator.admin") && h("button", { type: "button", onclick: invite }, "Invite a device"),
-      ),
+      head,
       failed !== null && problem(failed),
-      found !== null && !link.may("operator.admin") && ownOnly(),
+      !link.may("operator.admin") && ownOnly(),
       h(
         "section.card",
         { "aria-labelledby": "waiting-title", class: pending.length ? "wants" : null },
         h("header", null, h("h2", { id: "waiting-title" }, "Waiting for approval")),
         pending.length
           ? h("ul.items", null, pending.map(pendingItem))
-          : empty(found === null ? "Looking …" : "Nobody waits. A device that is turned away appears here at once, with the code that it shows."),
+          : empty("Nobody waits. A device that is turned away appears here at once, with the code that it shows."),
       ),
       h(
         "section.card",
@@ -83,7 +80,7 @@ export const devices = {
         h("header.row.apart", null, h("h2", { id: "paired-title" }, `Paired${paired.length ? ` (${paired.length})` : ""}`), paired.length > 6 && search()),
         shown.length
           ? h("ul.items", null, shown.map(pairedItem))
-          : empty(paired.length ? "No device has that in its name." : found === null ? "Looking …" : "No device is paired yet. Invite one, or let one knock and approve it."),
+          : empty(paired.length ? "No device has that in its name." : "No device is paired yet. Invite one, or let one knock and approve it."),
       ),
     ];
   },
@@ -199,7 +196,7 @@ function pairedItem(one) {
             ["Platform", [one["platform"], one["deviceFamily"]].filter(Boolean).join(", ")],
             ["Client", [one["clientId"], one["clientMode"]].filter(Boolean).join(" / ")],
             ["Last address", one["remoteIp"]],
-            ["Approved", h("span", null, moment(one["approvedAtMs"]), approvedBy(one) && ` by ${approvedBy(one)}`)],
+            ["Approved", h("span", null, moment(one["approvedAtMs"]), ` ${approvedBy(one)}`)],
             ["Paired since", moment(one["createdAtMs"])],
             ...(one["tokens"] ?? []).map(tokenRow(one)),
           ]),

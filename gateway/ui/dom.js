@@ -192,3 +192,17 @@ export function announce(words) {
   const place = document.getElementById("announcements");
   if (place && place.textContent !== words) place.textContent = words;
 }
+
+/** Whether somebody uses the page already: focus is taken from nobody who does not. */
+let used = false;
+for (const kind of ["keydown", "pointerdown"]) addEventListener(kind, () => (used = true), { once: true });
+
+/**
+ * Move the focus to the heading, if what had it is gone with the screen before.
+ *
+ * @param {Element} place
+ */
+export function refocus(place) {
+  if (!used || (document.activeElement && document.activeElement !== document.body)) return;
+  /** @type {HTMLElement | null} */ (place.querySelector("h1"))?.focus();
+}

@@ -1,7 +1,7 @@
 // @ts-check
 /** Everything that is shown before this browser is in, and why it is not. */
 import { readPasted } from "./arrival.js";
-import { announce, fill, h, mark } from "./dom.js";
+import { announce, fill, h, mark, refocus } from "./dom.js";
 import { link } from "./link.js";
 import { command, facts, prose } from "./parts.js";
 import { sawRows, screenOf } from "./refusals.js";
@@ -17,11 +17,14 @@ function card(place, page, title, ...body) {
   document.title = `${title} · OpenClaw gateway`;
   fill(
     place,
-    h("div.brand", null, mark(), h("span", null, "OpenClaw gateway", h("span.host", null, ` ${location.host}`))),
+    h("header.brand", null, mark(), h("span", null, "OpenClaw gateway", h("span.host", null, ` ${location.host}`))),
     plainHttpWarning(page),
-    h("main.card.stack", { key: title, id: "main", tabindex: -1 }, h("h1", null, title), body),
+    h("main.card.stack", { key: title, id: "main" }, h("h1", { tabindex: -1 }, title), body),
   );
-  if (title !== lastTitle) announce(title);
+  if (title !== lastTitle) {
+    announce(title);
+    refocus(place);
+  }
   lastTitle = title;
 }
 

@@ -44,10 +44,12 @@ export const nodes = {
     return follow(load, 15_000, /^node\.|^presence$|^device\.pair\./);
   },
   draw() {
-    const all = found ?? [];
+    const head = h("div.head", null, h("h1", { id: "title", tabindex: -1 }, "Nodes"));
+    if (found === null) return [head, failed === null ? h("div.card", null, empty("Looking …")) : problem(failed)];
+    const all = found;
     const ready = all.filter((one) => one["connected"] && one["commands"]?.length);
     return [
-      h("div.head", null, h("h1", { id: "title", tabindex: -1 }, "Nodes")),
+      head,
       failed !== null && problem(failed),
       waiting.length > 0 &&
         h(
@@ -62,7 +64,7 @@ export const nodes = {
         h("header", null, h("h2", { id: "nodes-title" }, all.length ? `Nodes (${all.length})` : "Nodes")),
         all.length
           ? h("ul.items", null, all.map(node))
-          : empty(found ? ["No node is paired. Start one on another machine with ", h("code", null, "openclaw node run"), "; it then waits under ", h("a", { href: "#devices" }, "Devices"), "."] : "Looking …"),
+          : empty("No node is paired. Start one on another machine with ", h("code", null, "openclaw node run"), "; it then waits under ", h("a", { href: "#devices" }, "Devices"), "."),
       ),
       h("section.card", { "aria-labelledby": "invoke-title" }, h("header", null, h("h2", { id: "invoke-title" }, "Invoke a command")), invokeForm(ready)),
     ];

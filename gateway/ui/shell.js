@@ -1,7 +1,7 @@
 // @ts-check
 /** The frame around what is inside: where one is, how the connection is, and which view is shown. */
 import { devices, waitingNodes } from "./devices.js";
-import { announce, fill, h, icon, mark } from "./dom.js";
+import { announce, fill, h, icon, mark, refocus } from "./dom.js";
 import { plainHttpWarning } from "./gate.js";
 import { EVERYTHING, link } from "./link.js";
 import { command, empty, problem, scopeChips } from "./parts.js";
@@ -62,9 +62,11 @@ function section() {
 
 /** Show what is inside. @param {Element} where @param {PageFacts} facts */
 export function showShell(where, facts) {
+  const entered = place === null;
   [place, page] = [where, facts];
   follow();
   draw();
+  if (entered) refocus(where);
 }
 
 /** Stop following anything: the page is outside again. */

@@ -152,18 +152,17 @@ export function locality(locality) {
 
 /** @type {Record<string, string>} how a device was let in */
 const ROADS = {
-  owner: "an operator",
+  owner: "by an operator",
   silent: "by itself, as a local client with the secret",
-  "published-port": "the rule for published ports",
-  bootstrap: "an invitation",
-  invitation: "an invitation",
+  "published-port": "by the rule for published ports",
+  bootstrap: "by an invitation",
 };
 
-/** @param {{approvedVia?: string, approvedBy?: string}} device */
-export function approvedBy(device) {
-  const via = device.approvedVia;
-  if (!via) return null;
-  return [ROADS[via] ?? via, device.approvedBy && `(${device.approvedBy})`].filter(Boolean).join(" ");
+/** @param {{approvedVia?: string, approvedBy?: string}} device @returns {string} by whom, empty if that is not known */
+export function approvedBy({ approvedVia, approvedBy }) {
+  if (!approvedVia) return "";
+  const road = ROADS[approvedVia] ?? `by ${approvedVia}`;
+  return approvedBy ? `${road} (${approvedBy})` : road;
 }
 
 /** @param {string} id @returns {string} an id that is too long to read, shortened */

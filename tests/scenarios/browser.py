@@ -12,7 +12,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from attrs import define, field
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Locator,
+    Page,
+    sync_playwright,
+)
 
 CHROMIUM = "/usr/bin/chromium"
 
@@ -84,11 +91,17 @@ class Tab:
         place.wait_for()
         return place.inner_text()
 
+    def moment(self) -> bool:
+        """Let the page live for a moment: in `eventually` it would stand still. Always true."""
+        self.page.wait_for_timeout(50)
+        return True
+
     def picture(self, name: str) -> None:
         """Keep a picture of all that is on the page, where pictures are kept."""
         folder = os.environ.get(PICTURES_VARIABLE)
         if folder:
             Path(folder).mkdir(parents=True, exist_ok=True)
+            self.page.evaluate("scrollTo(0, 0)")
             self.page.screenshot(path=Path(folder, f"{name}.png"), full_page=True)
 
 

@@ -99,7 +99,7 @@ def test_the_code_stays_the_same_while_the_page_waits(
         tab.open(f"#token={gateway.token}").title("Approve this browser")
         code, sockets = tab.code(), tab.asked.count(proxy.replace("http", "ws"))
         tab.press("Try again now")
-        eventually(lambda: tab.page.wait_for_timeout(50) or len(tab.asked) > sockets + 2)
+        eventually(lambda: tab.moment() and len(tab.asked) > sockets + 2)
 
         assert tab.code() == code
         assert list(gateway.kept("pending.json")) == [code]

@@ -111,10 +111,7 @@ def test_of_two_browsers_that_approve_at_once_one_does_and_the_other_is_told(
             button.click(no_wait_after=True)
         dialogs = [tab.page.get_by_role("dialog") for tab in tabs]
         eventually(
-            lambda: (
-                tabs[0].page.wait_for_timeout(50)
-                or sorted(dialog.count() for dialog in dialogs) == [0, 1]
-            )
+            lambda: tabs[0].moment() and sorted(dialog.count() for dialog in dialogs) == [0, 1]
         )
         (loser,) = [dialog for dialog in dialogs if dialog.count()]
         alert = loser.get_by_role("alert")
@@ -403,5 +400,5 @@ def test_a_restart_from_the_page_brings_the_page_back(browser: Browser, gateway:
         tab.press("Restart the gateway")
         tab.confirm("Restart")
         tab.main.get_by_text(re.compile(r"^Up for")).wait_for()
-        eventually(lambda: tab.page.wait_for_timeout(50) or "reconnecting" not in tab.text())
+        eventually(lambda: tab.moment() and "reconnecting" not in tab.text())
         tab.main.get_by_text("Ready.").wait_for()
