@@ -141,12 +141,14 @@ class Nodes:
         older.end(REPLACED)
         return older
 
-    def depart(self, session: Session) -> None:
-        """Forget a session that is over; fine for one that is no node's."""
+    def depart(self, session: Session) -> bool:
+        """Forget a session that is over, fine for one that is no node's; tell if a node is gone."""
         # By connection: the end of an older connection takes nothing from a newer one.
-        if session.device_id is not None and self.live.get(session.device_id) is session:
+        gone = session.device_id is not None and self.live.get(session.device_id) is session
+        if session.device_id is not None and gone:
             del self.live[session.device_id]
         self._fail_all(session, NodeGone())
+        return gone
 
     def fail_unapproved(self, session: Session) -> None:
         """Fail what is asked of a node that lost its approval."""

@@ -124,3 +124,23 @@ async def test_a_store_that_cannot_be_read_is_logged_once_and_its_return_too(
     assert sum("paired.json" in line for line in said) == 1
     assert sum("in order again" in line for line in said) == 1
     assert answer["payload"] == {"bins": ["sh"]}
+
+
+async def test_operators_are_told_whenever_a_node_may_be_asked_another_thing(tmp_path: Path):
+    changed = "node.runnerInventory.changed"
+    async with a_gateway(tmp_path) as gateway, admitted(gateway, key=OPERATOR) as operator:
+        async with a_node(gateway) as node:
+            told = [(await operator.event(changed))["payload"]]  # it came
+            await approve_commands(operator)
+            told.append((await operator.event(changed))["payload"])
+            await node.result("node.runnerInventory.update", {})
+            told.append((await operator.event(changed))["payload"])
+            await operator.result("node.pair.remove", {"nodeId": NODE_ID})
+            told.append((await operator.event(changed))["payload"])
+            refused = await node.call("node.runnerInventory.update", {})
+        told.append((await operator.event(changed))["payload"])  # it went
+        await operator.call("health")
+
+    assert told == [{"nodeId": NODE_ID}] * 5
+    assert not refused["ok"]
+    assert [frame for frame in operator.events if frame["event"] == changed] == []

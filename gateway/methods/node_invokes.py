@@ -18,7 +18,7 @@ from gateway.methods.call import (
     missing_scope,
 )
 from gateway.methods.nodes import awaiting_approval
-from gateway.node_arrival import declare
+from gateway.node_arrival import declare, tell_changed
 from gateway.node_entry import is_node
 from gateway.nodes import (
     Answered,
@@ -278,6 +278,7 @@ def runner_update(call: Call) -> dict[str, Any]:
     hidden = session.node is not None and session.node.needs_approval and session.node.commands
     if hidden and (device is None or runtime.nodes.approval(device) is None):
         raise CallError(awaiting_approval(call, node_id))
+    tell_changed(runtime, node_id)
     return {"nodeId": node_id}
 
 

@@ -133,6 +133,7 @@ ADVERTISED_EVENTS = [
     "node.invoke.request",
     "node.pair.requested",
     "node.pair.resolved",
+    "node.runnerInventory.changed",
     "presence",
     "shutdown",
     "tick",
