@@ -144,6 +144,15 @@ async def _first_exchange(
 def _forget(door: Door, session: Session) -> None:
     """Take a connection out of everything that knows it."""
     runtime = door.runtime
+    if session.ending is closes.SLOW_CONSUMER:
+        logger.warning(
+            "conn=%s client=%s from %s reads too slowly: ended with %d bytes unsent",
+            session.conn_id,
+            session.client,
+            session.address,
+            session.unsent_bytes,
+            extra={"conn": session.conn_id},
+        )
     runtime.hub.leave(session)
     runtime.pulse.forget(session)
     if runtime.nodes.depart(session):
