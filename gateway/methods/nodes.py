@@ -69,7 +69,7 @@ async def node_describe(call: Call) -> dict[str, Any]:
     node_id = checked(call, "node.describe", _NODE_ID)["nodeId"]
     await look(call.runtime)
     if not is_node(call.runtime, node_id):
-        raise _unknown_node(call)
+        raise unknown_node(call)
     return {"ts": call.runtime.now_ms()} | node_entry(call.runtime, call.session, node_id)
 
 
@@ -138,7 +138,7 @@ async def pair_remove(call: Call) -> dict[str, Any]:
     known = is_node(runtime, node_id)
     found = await _decided(call, partial(nodes.remove, node_id=node_id, caller=caller_of(call)))
     if not found and not known:
-        raise _unknown_node(call)
+        raise unknown_node(call)
     await withdraw(runtime, node_id)
     return {"nodeId": node_id}
 
@@ -184,7 +184,8 @@ def _tuple(names: list[str] | None) -> tuple[str, ...] | None:
     return None if names is None else tuple(names[: nodes.MAX_COMMANDS])
 
 
-def _unknown_node(call: Call) -> CallError:
+def unknown_node(call: Call) -> CallError:
+    """Return the refusal of an id that no node has."""
     command = f"{command_prefix(call)} nodes list"
     told = {"sentence": "See which nodes there are.", "command": command}
     return invalid_request("unknown nodeId", {"remedy": told | {"where": "gateway-host"}})
