@@ -13,7 +13,6 @@ from cli.device_table import wall_ms
 from cli.offline import Files
 from gateway.policy.node_commands import scopes_to_approve
 from stores import node_listing, nodes
-from stores.errors import TransitionError
 from stores.node_store import NodeStore, NodeTransition
 from stores.nodes import NodeBook
 from stores.records import DeviceBook
@@ -67,13 +66,7 @@ def remove(files: Files, node_id: str) -> dict[str, Any]:
 
 def rename(files: Files, node_id: str, name: str) -> dict[str, Any]:
     """Name a node as its device is named."""
-    try:
-        label = files.rename(node_id, name)["label"]
-    except TransitionError:
-        if node_listing.is_paired_node(files.store.book, node_id):
-            raise
-        label = _decide(files, partial(nodes.rename, node_id=node_id, name=name)).display_name
-    return {"nodeId": node_id, "displayName": label}
+    return {"nodeId": node_id, "displayName": files.rename(node_id, name)["label"]}
 
 
 def _store(files: Files) -> NodeStore:

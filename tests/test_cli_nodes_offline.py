@@ -131,7 +131,9 @@ def test_a_node_is_renamed_as_its_device_and_loses_its_approval(machine: Machine
     renamed = machine.run("nodes", "rename", "kitchen", "Stove", "--offline")
     removed = machine.run("nodes", "remove", "Stove", "--offline")
 
+    shown = machine.run("nodes", "list", "--offline").out
     assert "is called Stove" in renamed.out
+    assert "Stove" in shown
     assert removed.code == 0
     assert machine.store.read().notes[node_id].label == "Stove"
     assert node_id in machine.store.read().paired

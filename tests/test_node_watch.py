@@ -18,7 +18,7 @@ from tests.builders import CLI
 from tests.nodes import NODE, OPERATOR, a_node, a_scene, approve_commands, question, refusal
 from tests.serving import Serving
 from tests.sessions import a_gateway, admitted
-from tests.wire import now_ms
+from tests.wire import key_of, now_ms
 
 NODE_ID = NODE.device_id
 
@@ -87,6 +87,23 @@ async def test_a_removal_in_the_files_fails_what_is_being_asked_and_hides_the_co
     assert lost["details"]["code"] == "PAIRING_CHANGED"
     assert waits["nodeId"] == NODE_ID
     assert hidden["details"]["code"] == "PAIRING_CHANGED"
+
+
+async def test_what_of_two_nodes_is_decided_is_told_of_that_one_alone(tmp_path: Path):
+    async with (
+        a_gateway(tmp_path) as gateway,
+        admitted(gateway, key=OPERATOR) as operator,
+        a_node(gateway),
+        a_node(gateway, key_of(72)),
+    ):
+        elsewhere(gateway, APPROVE)
+        told = (await operator.event("node.pair.resolved"))["payload"]
+        elsewhere(gateway, REMOVE)
+        await operator.event("node.pair.requested")
+        waits = (await operator.result("node.pair.list"))["pending"]
+
+    assert told["nodeId"] == NODE_ID
+    assert {one["nodeId"] for one in waits} == {NODE_ID, key_of(72).device_id}
 
 
 async def test_what_the_gateway_decided_itself_is_told_once(tmp_path: Path):
