@@ -32,6 +32,7 @@ SHORT_TIMEOUT_MS = 1_200
 #: What the look may take that goes before a change: a gateway that is stuck is told soon.
 LOOK_TIMEOUT_MS = 3_000
 LIST = "device.pair.list"
+NODE_LIST = "node.list"
 
 offline_option = click.option(
     "--offline", is_flag=True, help="Work on the files at once, without asking the gateway."
@@ -56,12 +57,16 @@ class DeviceRoad:
     Args:
         falls_back: Whether the files may stand in for a gateway that does not help.
         road: The gateway that answered last.
+        folders: Which stores of the state directory are worked on.
+        lister: The command that shows what became of a request.
     """
 
     options: TargetOptions
     offline: bool = False
     falls_back: bool = True
     road: Road | None = None
+    folders: tuple[str, ...] = ("devices",)
+    lister: str = "openclaw devices list"
     _files: Files | None = None
 
     def list(self) -> dict[str, Any]:
@@ -94,7 +99,7 @@ class DeviceRoad:
                 return _told(self.open_files(because=fall_back), in_files)
             except UnknownRequestError as error:
                 if fall_back.asked:
-                    raise _perhaps_done(error) from error
+                    raise _perhaps_done(error, self.lister) from error
                 if _store_failed(
                     fall_back
                 ):  # it may have been decided before a file could not follow
@@ -131,7 +136,7 @@ class DeviceRoad:
         usual_ms = TIMEOUT_MS
         if local and self.falls_back:
             usual_ms = SHORT_TIMEOUT_MS
-        elif local and method == LIST:
+        elif local and method in (LIST, NODE_LIST):
             usual_ms = LOOK_TIMEOUT_MS
         wait_ms = self.options.timeout_ms or usual_ms
         try:
@@ -160,7 +165,7 @@ class DeviceRoad:
             refuse_wrong_store,
         )
 
-        files = open_files(place())
+        files = open_files(place(), self.folders)
         if because is None:
             note(printable(f"Using the local state in {files.in_words}"))
             refuse_wrong_store(files, typed())
@@ -272,11 +277,11 @@ def typed() -> str:
 _NOT_AGAIN = frozenset({"url", "token", "password", "token_file", "password_file", "timeout_ms"})
 
 
-def _perhaps_done(error: UnknownRequestError) -> UnknownRequestError:
+def _perhaps_done(error: UnknownRequestError, lister: str) -> UnknownRequestError:
     """Explain a request that is gone after the gateway was asked and did not answer in time."""
     return UnknownRequestError(
         f"{error.problem}; the gateway had been asked and may have decided it before",
-        remedy="see what became of it with `openclaw devices list`",
+        remedy=f"see what became of it with `{lister}`",
         wire_message=error.wire_message,
     )
 

@@ -182,11 +182,9 @@ def _usage(error: click.UsageError, words: Sequence[str], *, as_json: bool) -> i
     path = error.ctx.command_path if error.ctx else _path_of(words)
     problem = _meant(error, error.format_message()).rstrip(".")
     remedy = f"see `{path} --help`"
-    if path.startswith(f"{PROGRAM} nodes") and "'--offline'" in problem:
-        problem = (
-            "nodes are asked and decided about by the running gateway alone, without --offline"
-        )
-        remedy = "start it with `openclaw gateway run`; devices can wait in `openclaw devices list`"
+    if path == f"{PROGRAM} nodes invoke" and "'--offline'" in problem:
+        problem = "a node is asked by the running gateway alone, without --offline"
+        remedy = "start it with `openclaw gateway run`"
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         click.echo(error.format_message(), err=True)
         return USAGE

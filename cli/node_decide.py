@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from cli.device_road import offline_option, without_store
 from cli.node_road import COMMANDS, NodeRoad, find_node, find_pending
 from cli.output import json_text, printable, say
 from cli.place import TargetOptions, target_options
@@ -13,19 +14,19 @@ from cli.place import TargetOptions, target_options
 
 @click.command("approve")
 @click.argument("request")
+@offline_option
 @target_options
-def approve(*, options: TargetOptions, request: str) -> None:
+def approve(*, options: TargetOptions, request: str, offline: bool) -> None:
     """Approve what waits of a node: the device itself, or its commands.
 
     REQUEST is the code that `openclaw nodes pending` shows, or the node's id or 8 characters of it.
     """
-    road = NodeRoad(options)
+    road = NodeRoad(options, offline=offline)
     item = find_pending(road.pending(), request)
     of_commands = item["approval"] == COMMANDS
-    method = "node.pair.approve" if of_commands else "device.pair.approve"
-    answer = road.ask(method, {"requestId": item["requestId"]})
+    answer = road.decide("approve", item)
     if options.as_json:
-        say(json_text(answer))
+        say(json_text(without_store(answer)))
         return
     node_id = printable(str(item.get("nodeId", "?")))
     code = printable(str(answer.get("requestId", item["requestId"])))
@@ -43,18 +44,18 @@ def approve(*, options: TargetOptions, request: str) -> None:
 
 @click.command("reject")
 @click.argument("request")
+@offline_option
 @target_options
-def reject(*, options: TargetOptions, request: str) -> None:
+def reject(*, options: TargetOptions, request: str, offline: bool) -> None:
     """Turn down what waits of a node; it asks again when it connects.
 
     REQUEST is the code that `openclaw nodes pending` shows, or the node's id or 8 characters of it.
     """
-    road = NodeRoad(options)
+    road = NodeRoad(options, offline=offline)
     item = find_pending(road.pending(), request)
-    method = "node.pair.reject" if item["approval"] == COMMANDS else "device.pair.reject"
-    answer = road.ask(method, {"requestId": item["requestId"]})
+    answer = road.decide("reject", item)
     if options.as_json:
-        say(json_text(answer))
+        say(json_text(without_store(answer)))
         return
     say(printable(f"Rejected {item.get('nodeId', '?')} ({item['requestId']})"))
 
@@ -62,34 +63,36 @@ def reject(*, options: TargetOptions, request: str) -> None:
 @click.command("rename")
 @click.argument("node")
 @click.argument("name")
+@offline_option
 @target_options
-def rename(*, options: TargetOptions, node: str, name: str) -> None:
+def rename(*, options: TargetOptions, node: str, name: str, offline: bool) -> None:
     """Give a node a name of yours.
 
     NODE is its id, 8 characters of it, or the name it has.
     """
-    road = NodeRoad(options)
+    road = NodeRoad(options, offline=offline, falls_back=False)
     found = find_node(road.nodes(), node)
-    answer = road.ask("node.rename", {"nodeId": found["nodeId"], "displayName": name})
+    answer = road.rename(str(found["nodeId"]), name)
     if options.as_json:
-        say(json_text(answer))
+        say(json_text(without_store(answer)))
         return
     say(printable(f"{found['nodeId']} is called {answer.get('displayName', name)}", limit=200))
 
 
 @click.command("remove")
 @click.argument("node")
+@offline_option
 @target_options
-def remove(*, options: TargetOptions, node: str) -> None:
+def remove(*, options: TargetOptions, node: str, offline: bool) -> None:
     """Take the approval of a node's commands away; the device stays paired.
 
     NODE is its id, 8 characters of it, or its name.
     """
-    road = NodeRoad(options)
+    road = NodeRoad(options, offline=offline, falls_back=False)
     found = find_node(road.nodes(), node)
-    answer = road.ask("node.pair.remove", {"nodeId": found["nodeId"]})
+    answer = road.remove(str(found["nodeId"]))
     if options.as_json:
-        say(json_text(answer))
+        say(json_text(without_store(answer)))
         return
     node_id = printable(str(found["nodeId"]))
     say(f"The commands of {node_id} are approved no more")

@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from cli.node_road import NodeRoad, find_node
+from cli.device_road import NODE_LIST, items_of
+from cli.node_road import LiveRoad, find_node
 from cli.output import json_text, say
 from cli.place import TargetOptions, target_options
 from stores.errors import UsageError
@@ -49,8 +50,9 @@ def invoke(  # one parameter an option, as click hands them over
     if node_timeout_ms is not None:
         asked["timeoutMs"] = node_timeout_ms
     asked["idempotencyKey"] = idempotency_key or str(uuid.uuid4())
-    road = NodeRoad(options)
-    asked["nodeId"] = find_node(road.nodes(), node)["nodeId"]
+    road = LiveRoad(options)
+    listed = items_of(road.ask(NODE_LIST, {}), "nodes")
+    asked["nodeId"] = find_node(listed, node)["nodeId"]
     wait_ms = (node_timeout_ms or DEFAULT_TIMEOUT_MS) + ROAD_MS
     answer = road.ask("node.invoke", asked, at_least_ms=wait_ms)
     say(json_text(answer if options.as_json else answer.get("payload")))

@@ -8,12 +8,13 @@ from typing import Any
 
 import click
 
+from cli.device_road import items_of, offline_option
 from cli.device_table import wall_ms
 from cli.main import LateGroup
 from cli.node_road import COMMANDS, NodeRoad, find_node
 from cli.output import json_text, note, printable, say, styled, table
 from cli.place import TargetOptions, target_options
-from stores.errors import UsageError
+from stores.errors import UsageError, UserFacingError
 from stores.timespan import in_words, ms_of
 
 
@@ -42,15 +43,18 @@ def nodes() -> None:
 @click.command("list")
 @click.option("--connected", is_flag=True, help="Only nodes that are connected.")
 @click.option("--last-connected", metavar="SPAN", help="Only nodes seen within SPAN, as 24h.")
+@offline_option
 @target_options
-def list_nodes(*, options: TargetOptions, connected: bool, last_connected: str | None) -> None:
+def list_nodes(
+    *, options: TargetOptions, connected: bool, last_connected: str | None, offline: bool
+) -> None:
     """Show what waits for approval, and every node."""
     within_ms = _span(last_connected)
-    road = NodeRoad(options)
+    road = NodeRoad(options, offline=offline)
     waiting = road.pending()
-    found = _chosen(road.nodes(), connected=connected, within_ms=within_ms)
+    found = _chosen(road.listing(), connected=connected, within_ms=within_ms)
     if options.as_json:
-        say(json_text({"nodes": found, "pending": waiting}))
+        say(json_text({"nodes": found, "pending": waiting} | road.source))
         return
     paired = sum(node.get("paired") is True for node in found)
     say(f"Pending: {len(waiting)} · Paired: {paired}")
@@ -62,33 +66,35 @@ def list_nodes(*, options: TargetOptions, connected: bool, last_connected: str |
 @click.command("status")
 @click.option("--connected", is_flag=True, help="Only nodes that are connected.")
 @click.option("--last-connected", metavar="SPAN", help="Only nodes seen within SPAN, as 24h.")
+@offline_option
 @target_options
-def status(*, options: TargetOptions, connected: bool, last_connected: str | None) -> None:
+def status(
+    *, options: TargetOptions, connected: bool, last_connected: str | None, offline: bool
+) -> None:
     """Show which nodes are connected, and what they can do."""
     within_ms = _span(last_connected)
-    answer = NodeRoad(options).ask("node.list", {})
-    listed = answer.get("nodes")
-    every = [node for node in listed if isinstance(node, dict)] if isinstance(listed, list) else []
-    found = _chosen(every, connected=connected, within_ms=within_ms)
+    answer = NodeRoad(options, offline=offline).listing()
+    found = _chosen(answer, connected=connected, within_ms=within_ms)
     if options.as_json:
         say(json_text(answer | {"nodes": found}))
         return
-    here = sum(node.get("connected") is True for node in found)
-    say(f"Known: {len(found)} · Connected: {here}")
+    here = str(sum(node.get("connected") is True for node in found))
+    say(f"Known: {len(found)} · Connected: {here if _tells_connected(answer) else '?'}")
     _tell_nodes(found)
 
 
 @click.command("describe")
 @click.argument("node")
+@offline_option
 @target_options
-def describe(*, options: TargetOptions, node: str) -> None:
+def describe(*, options: TargetOptions, node: str, offline: bool) -> None:
     """Show everything about one node.
 
     NODE is its id, 8 characters of it, or its name.
     """
-    road = NodeRoad(options)
+    road = NodeRoad(options, offline=offline)
     found = find_node(road.nodes(), node)
-    answer = road.ask("node.describe", {"nodeId": found["nodeId"]})
+    answer = road.describe(str(found["nodeId"]))
     if options.as_json:
         say(json_text(answer))
         return
@@ -96,12 +102,14 @@ def describe(*, options: TargetOptions, node: str) -> None:
 
 
 @click.command("pending")
+@offline_option
 @target_options
-def pending(*, options: TargetOptions) -> None:
+def pending(*, options: TargetOptions, offline: bool) -> None:
     """Show what of nodes waits for approval."""
-    waiting = NodeRoad(options).pending()
+    road = NodeRoad(options, offline=offline)
+    waiting = road.pending()
     if options.as_json:
-        say(json_text({"pending": waiting}))
+        say(json_text({"pending": waiting} | road.source))
     elif waiting:
         _tell_pending(waiting)
     else:
@@ -120,14 +128,24 @@ def _span(text: str | None) -> int | None:
 
 
 def _chosen(
-    every: list[dict[str, Any]], *, connected: bool, within_ms: int | None
+    answer: Mapping[str, Any], *, connected: bool, within_ms: int | None
 ) -> list[dict[str, Any]]:
+    every = items_of(answer, "nodes")
+    if connected and not _tells_connected(answer):
+        raise UserFacingError(
+            "only the gateway knows which nodes are connected",
+            remedy="leave out `--connected`, or see `openclaw gateway status`",
+        )
     since_ms = 0 if within_ms is None else wall_ms() - within_ms
     return [
         node
         for node in every
         if (node.get("connected") is True or not connected) and _seen_ms(node) >= since_ms
     ]
+
+
+def _tells_connected(answer: Mapping[str, Any]) -> bool:
+    return answer.get("source") != "files"
 
 
 def _seen_ms(node: Mapping[str, Any]) -> int:
@@ -177,10 +195,14 @@ def _presence(node: Mapping[str, Any], now_ms: int) -> str:
     return f"{in_words(now_ms - at)} ago" if at else "never"
 
 
+#: What is no fact about a node, or always the same.
+_NOT_ON_CARD = frozenset({"ts", "sessionHost", "nodePluginTools", "source", "store"})
+
+
 def _card(node: Mapping[str, Any]) -> Iterator[str]:
     yield _name(node)
     for key, value in node.items():
-        if key in ("ts", "sessionHost", "nodePluginTools") or value in ([], {}):
+        if key in _NOT_ON_CARD or value in ([], {}):
             continue
         text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
         yield printable(f"  {key}: {text}", limit=4_000)

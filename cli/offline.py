@@ -49,12 +49,14 @@ class Files:
     Args:
         state_dir: As the user knows it; the store may be reached by another path.
         owner: Whose it is, None while there is none.
+        folders: Which stores in it the command works on.
     """
 
     store: DeviceStore
     here: Place
     state_dir: Path
     owner: Owner | None = None
+    folders: tuple[str, ...] = ("devices",)
     _warned: set[str] = field(factory=set)
 
     @property
@@ -77,10 +79,11 @@ class Files:
     @property
     def in_words(self) -> str:
         """Where the store is and whose it is."""
+        where = " and ".join(str(self.state_dir / folder) for folder in self.folders)
         if self.owner is None:
-            return str(self.directory)
+            return where
         became = ", working as that user" if self.owner.became else ""
-        return f"{self.directory} (of user {self.owner.name}{became})"
+        return f"{where} (of user {self.owner.name}{became})"
 
     def as_known(self, text: str) -> str:
         """Return a text with paths as the user knows them, however they were reached."""
@@ -142,7 +145,7 @@ class Files:
             UnknownRequestError: nothing pending answers to ``reference``.
             StoreError: the files cannot be read, locked or written.
         """
-        self._changing()
+        self.changing()
         item, device = self.store.approve(reference, caller=self.caller, now_ms=wall_ms())
         kept = self.store.book.notes.get(device.device_id)
         shown = paired_item(device, kept, False)
@@ -154,31 +157,31 @@ class Files:
         Raises:
             UnknownRequestError, StoreError: see `approve`.
         """
-        self._changing()
+        self.changing()
         item = self.store.reject(reference, caller=self.caller, now_ms=wall_ms())
         return {"requestId": item.request_id, "deviceId": item.device_id}
 
     def remove(self, device_id: str) -> dict[str, Any]:
         """Forget a device; answer ``{deviceId}``."""
-        self._changing()
+        self.changing()
         device = self.store.remove(device_id, caller=self.caller, now_ms=wall_ms())
         return {"deviceId": device.device_id}
 
     def rename(self, device_id: str, label: str) -> dict[str, Any]:
         """Give a device a name; answer ``{deviceId, label}``."""
-        self._changing()
+        self.changing()
         named = self.store.rename(device_id, label, caller=self.caller, now_ms=wall_ms())
         return {"deviceId": device_id, "label": named}
 
     def block(self, device_id: str, *, blocked: bool) -> dict[str, Any]:
         """Block a device or let it ask again; answer ``{deviceId}``."""
-        self._changing()
+        self.changing()
         decide = self.store.block if blocked else self.store.unblock
         return {"deviceId": decide(device_id, caller=self.caller, now_ms=wall_ms())}
 
     def rotate(self, device_id: str, role: str, scopes: Sequence[str] | None) -> dict[str, Any]:
         """Replace a token; the answer holds it only for the one device that is this machine's."""
-        self._changing()
+        self.changing()
         device, token = self.store.rotate(
             device_id, role, scopes=scopes, caller=self.caller, now_ms=wall_ms()
         )
@@ -193,23 +196,23 @@ class Files:
 
     def revoke(self, device_id: str, role: str) -> dict[str, Any]:
         """Kill a token; answer ``{deviceId, role, revokedAtMs}``."""
-        self._changing()
+        self.changing()
         token = self.store.revoke(device_id, role, caller=self.caller, now_ms=wall_ms())
         return {"deviceId": device_id, "role": token.role, "revokedAtMs": token.revoked_at_ms}
 
     def apply(self, transition: Transition) -> Any:
         """Make a transition durable and return its result; see the transition."""
-        self._changing()
+        self.changing()
         return self.store.one(transition, now_ms=wall_ms())
 
     def clear(self, *, pending: bool) -> dict[str, Any]:
         """Forget everything, or only what waits; answer ``{removedDevices, rejectedPending}``."""
-        self._changing()
+        self.changing()
         return _swept(self.store.clear(pending=pending, caller=self.caller, now_ms=wall_ms()))
 
     def prune(self, not_seen_since_ms: int) -> dict[str, Any]:
         """Forget devices long not seen; answer ``{removedDevices, rejectedPending}``."""
-        self._changing()
+        self.changing()
         return _swept(
             self.store.prune(
                 not_seen_since_ms=not_seen_since_ms, caller=self.caller, now_ms=wall_ms()
@@ -250,7 +253,8 @@ class Files:
         became = self.owner is not None and self.owner.became
         return Caller("cli", uid=0 if became else os.getuid())  # whoever it was, not who it became
 
-    def _changing(self) -> None:
+    def changing(self) -> None:
+        """Refuse a folder that others may write to; look at the files, and say what is wrong."""
         refuse_open_folder(self.reached)
         self._book()
 
@@ -291,7 +295,7 @@ def owner_of(here: Place) -> Owner | None:
     return owner
 
 
-def open_files(here: Place) -> Files:
+def open_files(here: Place, folders: tuple[str, ...] = ("devices",)) -> Files:
     """Open the device store of this machine; nothing is written and nothing needs to exist.
 
     Raises:
@@ -301,7 +305,7 @@ def open_files(here: Place) -> Files:
     state_dir = here.paths.state_dir
     reached = state_dir if owner is None else owner.reached
     limits = PairingLimits(ttl_ms=_request_ttl_ms(here))
-    return Files(DeviceStore(reached / "devices", limits=limits), here, state_dir, owner)
+    return Files(DeviceStore(reached / "devices", limits=limits), here, state_dir, owner, folders)
 
 
 def refuse_wrong_store(files: Files, command: str) -> None:

@@ -37,6 +37,7 @@ EVENT_SCOPES = {
     "device.pair.setup.completed": "operator.pairing",
     "node.pair.requested": "operator.pairing",
     "node.pair.resolved": "operator.pairing",
+    "node.runnerInventory.changed": "operator.read",
 }
 OPEN_EVENTS = frozenset({"tick", "health", "heartbeat", "shutdown"})
 

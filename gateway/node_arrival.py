@@ -59,6 +59,7 @@ async def node_arrives(
             extra={"conn": session.conn_id},
         )
     await declare(runtime, session, device)
+    tell_changed(runtime, device.device_id)
 
 
 def _needs_approval(runtime: Runtime, session: Session, device: PairedDevice) -> bool:
@@ -140,6 +141,7 @@ async def withdraw(runtime: Runtime, node_id: str) -> None:
     if session is None or device is None or session.node is None:
         return
     session.node = evolve(session.node, needs_approval=True)
+    tell_changed(runtime, node_id)
     runtime.nodes.fail_unapproved(session)
     await declare(runtime, session, device)
 
@@ -166,8 +168,19 @@ def tell_requested(runtime: Runtime, request: NodeRequest) -> None:
     )
 
 
+def tell_changed(runtime: Runtime, node_id: str) -> None:
+    """Announce that what a node may be asked is another thing now: who lists nodes looks again.
+
+    Source: protocol fact, told by 2026.9.6 when a node comes or goes, is approved or brings news.
+    """
+    body = EventBody("node.runnerInventory.changed", {"nodeId": node_id})
+    runtime.hub.broadcast(body, about=node_id)
+
+
 def tell_resolved(runtime: Runtime, request: NodeRequest, decision: str) -> None:
     """Announce a decision about a node's commands, to the node too."""
+    if decision == "approved":
+        tell_changed(runtime, request.node_id)
     payload = {"requestId": request.request_id, "nodeId": request.node_id, "decision": decision}
     payload["ts"] = runtime.now_ms()  # type: ignore[assignment]  # the one that is no text
     runtime.hub.broadcast(EventBody("node.pair.resolved", payload), about=request.node_id)

@@ -22,8 +22,9 @@ from gateway.protocol.close import POLICY_VIOLATION, Close
 from gateway.protocol.connect import ClientInfo
 from gateway.protocol.frames import event
 from stores.config.model import NodeCommandsConfig
+from stores.node_listing import standing
 from stores.node_store import NodeStore
-from stores.nodes import NodeRecord, stands
+from stores.nodes import NodeRecord
 from stores.records import PairedDevice
 
 logger = logging.getLogger("gateway.nodes")
@@ -140,12 +141,14 @@ class Nodes:
         older.end(REPLACED)
         return older
 
-    def depart(self, session: Session) -> None:
-        """Forget a session that is over; fine for one that is no node's."""
+    def depart(self, session: Session) -> bool:
+        """Forget a session that is over, fine for one that is no node's; tell if a node is gone."""
         # By connection: the end of an older connection takes nothing from a newer one.
-        if session.device_id is not None and self.live.get(session.device_id) is session:
+        gone = session.device_id is not None and self.live.get(session.device_id) is session
+        if session.device_id is not None and gone:
             del self.live[session.device_id]
         self._fail_all(session, NodeGone())
+        return gone
 
     def fail_unapproved(self, session: Session) -> None:
         """Fail what is asked of a node that lost its approval."""
@@ -157,10 +160,7 @@ class Nodes:
 
     def approval(self, device: PairedDevice) -> NodeRecord | None:
         """Return what was approved of a device's commands in its present pairing, or None."""
-        record = self.store.book.paired.get(device.device_id)
-        if record is None or not stands(record, since_ms=device.created_at_ms):
-            return None
-        return record
+        return standing(self.store.book, device)
 
     def declared(self, session: Session, device: PairedDevice | None) -> Declared:
         """Return what is known of a connected node's commands, for policy."""

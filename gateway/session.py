@@ -21,6 +21,7 @@ from gateway.hub import Session
 from gateway.methods.call import Call
 from gateway.methods.table import APART, METHODS, answer
 from gateway.metrics import OTHER
+from gateway.node_arrival import tell_changed
 from gateway.protocol import close as closes
 from gateway.protocol.close import Close
 from gateway.protocol.errors import ErrorCode, ErrorShape
@@ -143,9 +144,19 @@ async def _first_exchange(
 def _forget(door: Door, session: Session) -> None:
     """Take a connection out of everything that knows it."""
     runtime = door.runtime
+    if session.ending is closes.SLOW_CONSUMER:
+        logger.warning(
+            "conn=%s client=%s from %s reads too slowly: ended with %d bytes unsent",
+            session.conn_id,
+            session.client,
+            session.address,
+            session.unsent_bytes,
+            extra={"conn": session.conn_id},
+        )
     runtime.hub.leave(session)
     runtime.pulse.forget(session)
-    runtime.nodes.depart(session)
+    if runtime.nodes.depart(session):
+        tell_changed(runtime, session.device_id or "")
     session.unbind()
     if session.presence_key is not None:
         runtime.presence.depart(session.presence_key, at_ms=runtime.now_ms())

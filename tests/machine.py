@@ -60,13 +60,14 @@ class Machine:
         scopes: tuple[str, ...] = ADMIN,
         ago_ms: int = 0,
         key: KeyPair | None = None,
+        role: str = "operator",
     ) -> PendingRequest:
         key = key or generate()
         wish = Wish(
             device_id=key.device_id,
             public_key=key.public_key,
-            role="operator",
-            scopes=scopes,
+            role=role,
+            scopes=scopes if role == "operator" else (),
             platform="linux",
             client_id="cli",
             client_mode="cli",

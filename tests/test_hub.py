@@ -25,7 +25,7 @@ def tick(payload: object = None) -> EventBody:
 
 ALL_EVENTS = sorted({*EVENT_SCOPES, *OPEN_EVENTS, "never.heard.of"})
 OPEN = set(OPEN_EVENTS)
-READ_EVENTS = {"presence", "config.changed"}
+READ_EVENTS = {"presence", "config.changed", "node.runnerInventory.changed"}
 PAIRING_EVENTS = {
     *("device.pair.requested", "device.pair.resolved", "device.pair.changed"),
     *("device.pair.setup.completed",),

@@ -161,3 +161,39 @@ async def test_an_answer_of_the_wrong_shape_is_refused(tmp_path: Path):
 
     assert "must be string" in error["message"]
     assert heard == {"ok": True, "ignored": True}
+
+
+KEPT = {"nodeId": NODE_ID, "type": "status.request"}
+
+
+@pytest.mark.parametrize(
+    ("params", "code", "message"),
+    [
+        pytest.param(KEPT, "UNAVAILABLE", "keeps nothing for nodes that sleep", id="known"),
+        pytest.param(KEPT | {"nodeId": "x"}, "INVALID_REQUEST", "unknown nodeId", id="unknown"),
+        pytest.param(KEPT | {"type": "x"}, "INVALID_REQUEST", "at /type", id="type"),
+        pytest.param(KEPT | {"expiresInMs": 1}, "INVALID_REQUEST", "at /expiresInMs", id="soon"),
+        pytest.param(KEPT | {"more": 1}, "INVALID_REQUEST", "unexpected property", id="more"),
+    ],
+)
+async def test_nothing_is_kept_for_a_node_that_sleeps(
+    tmp_path: Path, params: dict[str, Any], code: str, message: str
+):
+    async with a_scene(tmp_path) as scene:
+        error = (await scene.operator.call("node.pending.enqueue", params))["error"]
+
+    assert error["code"] == code
+    assert message in error["message"]
+
+
+async def test_who_may_not_ask_a_node_may_leave_it_nothing_either(tmp_path: Path):
+    async with (
+        a_scene(tmp_path) as scene,
+        admitted(scene.gateway, key=key_of(9), scopes=("operator.read",)) as reader,
+    ):
+        error = (await reader.call("node.pending.enqueue", KEPT))["error"]
+        hello = reader.hello
+
+    assert error["message"] == "missing scope: operator.write"
+    assert hello is not None
+    assert "node.pending.enqueue" not in hello["features"]["methods"]

@@ -113,6 +113,7 @@ SESSIONS = {
 HEARD_BY = {
     "presence": {"admin", "read"},
     "config.changed": {"admin", "read"},
+    "node.runnerInventory.changed": {"admin", "read"},
     "device.pair.requested": {"admin", "pairing"},
     "device.pair.resolved": {"admin", "pairing"},
     "device.pair.changed": {"admin", "pairing"},

@@ -130,3 +130,28 @@ def test_expired_requests_are_forgotten_by_every_look(store: NodeStore):
     book = store.read(now_ms=NOW_MS + nodes.LEGACY_TTL_MS)
 
     assert [one.node_id for one in book.pending.values()] == [NODE]
+
+
+def test_what_other_programs_change_is_noticed_once(store: NodeStore):
+    first = store.changes_by_others()
+    declare(store)
+    own = store.changes_by_others()
+    other = NodeStore(store.directory)
+    approve(other)
+    store.read(now_ms=NOW_MS)
+    ((before, after),) = store.changes_by_others()
+
+    assert (first, own, store.changes_by_others()) == ([], [], [])
+    assert other.changes_by_others() == []  # what it found is no change
+    assert (len(before.pending), list(before.paired)) == (1, [])
+    assert (dict(after.pending), list(after.paired)) == ({}, [NODE])
+
+
+def test_what_others_changed_before_a_decision_is_noticed_too(store: NodeStore):
+    declare(store)
+    approve(NodeStore(store.directory))
+    store.apply(partial(nodes.remove, node_id=NODE, caller=CLI), now_ms=NOW_MS)
+
+    ((before, after),) = store.changes_by_others()
+
+    assert (list(before.paired), list(after.paired)) == ([], [NODE])

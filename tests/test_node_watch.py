@@ -18,7 +18,7 @@ from tests.builders import CLI
 from tests.nodes import NODE, OPERATOR, a_node, a_scene, approve_commands, question, refusal
 from tests.serving import Serving
 from tests.sessions import a_gateway, admitted
-from tests.wire import now_ms
+from tests.wire import key_of, now_ms
 
 NODE_ID = NODE.device_id
 
@@ -89,6 +89,23 @@ async def test_a_removal_in_the_files_fails_what_is_being_asked_and_hides_the_co
     assert hidden["details"]["code"] == "PAIRING_CHANGED"
 
 
+async def test_what_of_two_nodes_is_decided_is_told_of_that_one_alone(tmp_path: Path):
+    async with (
+        a_gateway(tmp_path) as gateway,
+        admitted(gateway, key=OPERATOR) as operator,
+        a_node(gateway),
+        a_node(gateway, key_of(72)),
+    ):
+        elsewhere(gateway, APPROVE)
+        told = (await operator.event("node.pair.resolved"))["payload"]
+        elsewhere(gateway, REMOVE)
+        await operator.event("node.pair.requested")
+        waits = (await operator.result("node.pair.list"))["pending"]
+
+    assert told["nodeId"] == NODE_ID
+    assert {one["nodeId"] for one in waits} == {NODE_ID, key_of(72).device_id}
+
+
 async def test_what_the_gateway_decided_itself_is_told_once(tmp_path: Path):
     async with (
         a_gateway(tmp_path) as gateway,
@@ -124,3 +141,23 @@ async def test_a_store_that_cannot_be_read_is_logged_once_and_its_return_too(
     assert sum("paired.json" in line for line in said) == 1
     assert sum("in order again" in line for line in said) == 1
     assert answer["payload"] == {"bins": ["sh"]}
+
+
+async def test_operators_are_told_whenever_a_node_may_be_asked_another_thing(tmp_path: Path):
+    changed = "node.runnerInventory.changed"
+    async with a_gateway(tmp_path) as gateway, admitted(gateway, key=OPERATOR) as operator:
+        async with a_node(gateway) as node:
+            told = [(await operator.event(changed))["payload"]]  # it came
+            await approve_commands(operator)
+            told.append((await operator.event(changed))["payload"])
+            await node.result("node.runnerInventory.update", {})
+            told.append((await operator.event(changed))["payload"])
+            await operator.result("node.pair.remove", {"nodeId": NODE_ID})
+            told.append((await operator.event(changed))["payload"])
+            refused = await node.call("node.runnerInventory.update", {})
+        told.append((await operator.event(changed))["payload"])  # it went
+        await operator.call("health")
+
+    assert told == [{"nodeId": NODE_ID}] * 5
+    assert not refused["ok"]
+    assert [frame for frame in operator.events if frame["event"] == changed] == []

@@ -123,7 +123,7 @@ class Wire:
     async def event(self, name: str) -> dict[str, Any]:
         """Return the next event of that name, from those kept or those to come."""
         for kept in self.events:
-            if kept["event"] == name:
+            if kept.get("event") == name:
                 self.events.remove(kept)
                 return kept
         while True:

@@ -16,9 +16,10 @@ from gateway.methods.call import (
     command_prefix,
     invalid_request,
     missing_scope,
+    unavailable,
 )
-from gateway.methods.nodes import awaiting_approval
-from gateway.node_arrival import declare
+from gateway.methods.nodes import awaiting_approval, unknown_node
+from gateway.node_arrival import declare, tell_changed
 from gateway.node_entry import is_node
 from gateway.nodes import (
     Answered,
@@ -48,6 +49,8 @@ from gateway.protocol.schema import (
     NAME,
     NAMES,
     Closed,
+    Integer,
+    OneOf,
     Text,
     shown,
 )
@@ -79,6 +82,16 @@ _RESULT = Closed(
 _EVENT = Closed({"event": NAME, "payload?": ANY, "payloadJSON?": ANY})
 _PROGRESS = Closed({"invokeId": NAME, "nodeId": NAME, "seq": COUNT, "chunk": EMPTY_OK})
 _ACK = Closed({"ids": NAMES})
+_DRAIN = Closed({"maxItems?": Integer(minimum=1, maximum=10)})
+_ENQUEUE = Closed(
+    {
+        "nodeId": NAME,
+        "type": OneOf(frozenset({"status.request", "location.request"})),
+        "priority?": OneOf(frozenset({"normal", "high"})),
+        "expiresInMs?": Integer(minimum=1_000, maximum=86_400_000),
+        "wake?": BOOLEAN,
+    }
+)
 
 
 async def node_invoke(call: Call) -> dict[str, Any]:
@@ -252,8 +265,26 @@ def pending_ack(call: Call) -> dict[str, Any]:
     return {"nodeId": call.session.device_id, "ackedIds": [], "remainingCount": 0}
 
 
+def pending_enqueue(call: Call) -> None:
+    """Refuse ``node.pending.enqueue``: nothing is kept for nodes that sleep, and none is woken.
+
+    Raises:
+        CallError: always; the parameters are judged first, as published.
+    """
+    node_id = checked(call, "node.pending.enqueue", _ENQUEUE)["nodeId"]
+    if not is_node(call.runtime, node_id):
+        raise unknown_node(call)
+    sentence = "Ask the node with `node.invoke` while it is connected."
+    raise unavailable(
+        "this gateway keeps nothing for nodes that sleep, and wakes none",
+        {"reason": "not-kept", "nodeId": node_id}
+        | {"remedy": {"sentence": sentence, "where": "node"}},
+    )
+
+
 def pending_drain(call: Call) -> dict[str, Any]:
     """Answer ``node.pending.drain``: nothing is kept for nodes that sleep."""
+    checked(call, "node.pending.drain", _DRAIN)
     return {"nodeId": call.session.device_id, "revision": 0, "items": [], "hasMore": False}
 
 
@@ -278,6 +309,7 @@ def runner_update(call: Call) -> dict[str, Any]:
     hidden = session.node is not None and session.node.needs_approval and session.node.commands
     if hidden and (device is None or runtime.nodes.approval(device) is None):
         raise CallError(awaiting_approval(call, node_id))
+    tell_changed(runtime, node_id)
     return {"nodeId": node_id}
 
 

@@ -23,7 +23,7 @@ from gateway.node_arrival import (
     tell_resolved,
     withdraw,
 )
-from gateway.node_entry import is_node, node_entries, node_entry, record_entry, request_entry
+from gateway.node_entry import is_node, node_entries, node_entry, request_entry
 from gateway.node_watch import look
 from gateway.policy.credentials import Method
 from gateway.policy.node_commands import scopes_to_approve
@@ -32,8 +32,9 @@ from gateway.protocol.schema import BOOLEAN, EMPTY_OK, NAME, NAMES, Closed, Text
 from stores import device_life, nodes
 from stores.device_life import MAX_LABEL
 from stores.errors import NotAllowedError, StoreError, TransitionError, UnknownRequestError
+from stores.node_listing import pair_listing, record_entry
 from stores.node_store import NodeTransition
-from stores.nodes import NodeRequest, stands
+from stores.nodes import NodeRequest
 from stores.records import Role
 from stores.request_id import plain_id
 from stores.scopes import ADMIN
@@ -68,7 +69,7 @@ async def node_describe(call: Call) -> dict[str, Any]:
     node_id = checked(call, "node.describe", _NODE_ID)["nodeId"]
     await look(call.runtime)
     if not is_node(call.runtime, node_id):
-        raise _unknown_node(call)
+        raise unknown_node(call)
     return {"ts": call.runtime.now_ms()} | node_entry(call.runtime, call.session, node_id)
 
 
@@ -90,21 +91,18 @@ async def pair_list(call: Call) -> dict[str, Any]:
     checked(call, "node.pair.list", NOTHING)
     runtime, session = call.runtime, call.session
     await look(runtime)
-    book, devices = runtime.nodes.store.book, runtime.store.book.paired
-    waiting = sorted(book.pending.values(), key=lambda one: one.ts, reverse=True)
-    pending = [
-        request_entry(one) for one in waiting if not one.surface or is_node(runtime, one.node_id)
-    ]
-    paired = []
-    for record in book.paired.values():
-        device = devices.get(record.node_id)
-        if not record.surface or (device and stands(record, since_ms=device.created_at_ms)):
-            paired.append(record_entry(record))
-    paired.sort(key=lambda one: -int(one["approvedAtMs"]))
+    listed = pair_listing(
+        runtime.store.book,
+        runtime.nodes.store.book,
+        needed=scopes_to_approve,
+        is_node=partial(is_node, runtime),
+    )
     if session.method == Method.DEVICE_TOKEN and ADMIN not in session.holds:
-        pending = [one for one in pending if one["nodeId"] == session.device_id]
-        paired = [one for one in paired if one["nodeId"] == session.device_id]
-    return {"pending": pending, "paired": paired}
+        own = session.device_id
+        return {
+            key: [one for one in items if one["nodeId"] == own] for key, items in listed.items()
+        }
+    return dict(listed)
 
 
 async def pair_approve(call: Call) -> dict[str, Any]:
@@ -140,7 +138,7 @@ async def pair_remove(call: Call) -> dict[str, Any]:
     known = is_node(runtime, node_id)
     found = await _decided(call, partial(nodes.remove, node_id=node_id, caller=caller_of(call)))
     if not found and not known:
-        raise _unknown_node(call)
+        raise unknown_node(call)
     await withdraw(runtime, node_id)
     return {"nodeId": node_id}
 
@@ -186,7 +184,8 @@ def _tuple(names: list[str] | None) -> tuple[str, ...] | None:
     return None if names is None else tuple(names[: nodes.MAX_COMMANDS])
 
 
-def _unknown_node(call: Call) -> CallError:
+def unknown_node(call: Call) -> CallError:
+    """Return the refusal of an id that no node has."""
     command = f"{command_prefix(call)} nodes list"
     told = {"sentence": "See which nodes there are.", "command": command}
     return invalid_request("unknown nodeId", {"remedy": told | {"where": "gateway-host"}})

@@ -119,9 +119,11 @@ METHODS: dict[str, Method] = {
     "gateway.restart.request": Method(ADMIN, later=control.restart_request),
 }
 
-#: What hello-ok advertises: only what is implemented, not the empty answers for want of an agent.
+#: What hello-ok advertises: only what is implemented, no honest noes, and not the empty answers for
+#: want of an agent.
 ADVERTISED_METHODS = sorted(METHODS)
 
+METHODS["node.pending.enqueue"] = Method(WRITE, node_invokes.pending_enqueue)
 METHODS |= {name: Method(scope, now) for name, (scope, now) in agentless.AGENTLESS.items()}
 
 ADVERTISED_EVENTS = [
@@ -136,6 +138,7 @@ ADVERTISED_EVENTS = [
     "node.invoke.request",
     "node.pair.requested",
     "node.pair.resolved",
+    "node.runnerInventory.changed",
     "presence",
     "shutdown",
     "tick",

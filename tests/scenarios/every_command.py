@@ -67,9 +67,14 @@ SESSION = """
 0 nodes status
 0 nodes describe {n0} --json
 0 nodes pending
+0 nodes list --offline --json
+0 nodes pending --offline
+0 nodes describe {n0} --offline
+0 nodes rename {n0} foyer --offline
 0 nodes rename {n0} hall
 1 nodes invoke --node {n0} --command system.which
 0 nodes remove {n0}
+0 nodes remove {n0} --offline
 0 devices clear --pending --yes
 0 gateway status --deep
 0 gateway status --json
