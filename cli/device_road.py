@@ -259,6 +259,15 @@ def typed() -> str:
     return printable(" ".join(words))
 
 
+def beside(verb: str) -> str:
+    """Return another ``devices`` command for the gateway of the running one, to be copied."""
+    context = click.get_current_context()
+    root = context.find_root()
+    words = [root.info_name or "openclaw", *_typed_in(root), "devices", verb]
+    url = context.params.get("url")
+    return printable(" ".join(words if url is None else [*words, "--url", shlex.quote(url)]))
+
+
 def _typed_in(context: click.Context) -> list[str]:
     """Return the options and arguments that a person gave to one command of the line."""
     words = list[str]()

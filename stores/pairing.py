@@ -314,13 +314,11 @@ def admit(
     return Change(after, (item, device), (entry,))
 
 
-def seen(
-    book: DeviceBook, rules: Rules, *, contacts: Mapping[tuple[str, str], int]
-) -> Change[None]:
-    """Write down when devices were last here: ``contacts`` maps (device id, role) to epoch ms."""
+def with_contacts(book: DeviceBook, contacts: Mapping[tuple[str, str], int]) -> DeviceBook:
+    """Return the book with when devices were last here, by (device id, role), epoch ms."""
     known = {key: at_ms for key, at_ms in contacts.items() if key[0] in book.paired}
     if not known:
-        return Change(book, None)
+        return book
     paired = dict(book.paired)
     for (device_id, role), at_ms in known.items():
         device = paired[device_id]
@@ -330,7 +328,7 @@ def seen(
         paired[device_id] = attrs.evolve(
             device, tokens=tokens, last_seen_at_ms=at_ms, last_seen_reason="connect"
         )
-    return Change(attrs.evolve(book, paired=paired), None)
+    return attrs.evolve(book, paired=paired)
 
 
 def _asked_scopes(wish: Wish) -> tuple[str, ...]:

@@ -150,6 +150,24 @@ def test_a_way_without_the_gateway_is_the_whole_command_that_was_typed(
     assert f"`openclaw {words} --offline`" in ran.err
 
 
+def test_what_to_type_next_is_for_the_same_gateway(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+):
+    item = machine.knock()
+    monkeypatch.delenv("OPENCLAW_STATE_DIR")
+    monkeypatch.setenv("HOME", str(machine.state_dir.parent))
+    machine.state_dir.rename(machine.state_dir.with_name(".openclaw-box"))
+    gateway = FakeGateway({"device.pair.list": {"pending": [{"requestId": "A"}], "paired": []}})
+
+    here = machine.run("--profile", "box", "devices", "list", "--offline")
+    with listening(gateway) as port:
+        url = f"ws://127.0.0.1:{port}/x"
+        there = machine.run("devices", "list", "--url", url, "--token", "t")
+
+    assert f"Let one in: openclaw --profile box devices approve {item.request_id}\n" in here.out
+    assert f"Let one in: openclaw devices approve A --url {url}\n" in there.out
+
+
 def test_a_way_without_the_gateway_keeps_the_profile(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ):
