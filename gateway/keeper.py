@@ -15,6 +15,7 @@ from attrs import define, field
 
 from gateway.protocol.frames import EventBody
 from gateway.runtime import Runtime
+from gateway.upgrades import Outcome, Upgrades
 from stores import codec
 from stores.decisions import Transition
 from stores.differences import BookEvent, Ended, Renamed, Requested, Resolved, differences
@@ -52,10 +53,12 @@ class Keeper:
 
     Args:
         announced: The book that the outside was last told of.
+        upgrades: What became of requests, for the sessions that wait for it.
     """
 
     runtime: Runtime
     announced: DeviceBook = field(factory=DeviceBook)
+    upgrades: Upgrades = field(factory=Upgrades)
     _waiting: list[_Ticket] = field(factory=list)
     _work: trio.Event = field(factory=trio.Event)
     _stopped: bool = False
@@ -220,12 +223,14 @@ class Keeper:
                     count,
                 )
             case Requested(item):
+                self.upgrades.began(item)
                 body = EventBody("device.pair.requested", codec.dump(item))
                 hub.broadcast(body, about=item.device_id)
                 logger.info("device %s asks to pair: %s", item.device_id[:12], item.request_id)
             case Renamed(device_id):
                 hub.broadcast(EventBody("device.pair.changed", {}), about=device_id)
             case Resolved(item, decision, reason):
+                self.upgrades.ended(Outcome(item, decision, reason))
                 self.tell_resolved(item.request_id, item.device_id, decision, reason)
                 logger.info("pairing request %s: %s", item.request_id, reason or decision)
 

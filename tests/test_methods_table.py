@@ -41,6 +41,8 @@ OURS = {
     "device.pair.rename": PAIRING,
     "device.pair.setupCode": ADMIN,
     "device.pair.unblock": PAIRING,
+    "device.scopes.requestUpgrade": READ,
+    "device.scopes.waitUpgrade": READ,
     "gateway.identity.get": READ,
     "gateway.lockouts.clear": ADMIN,
     "gateway.lockouts.list": READ,
