@@ -12,7 +12,14 @@ from gateway.door import Door, Visit
 from gateway.hub import Session
 from gateway.methods.system import health_of
 from gateway.node_arrival import node_arrives
-from gateway.policy.access import PROBE, Admission, Admit, Facts, RequirePairing
+from gateway.policy.access import (
+    PROBE,
+    Admission,
+    Admit,
+    Facts,
+    PairingReason,
+    RequirePairing,
+)
 from gateway.policy.credentials import Accepted
 from gateway.policy.remedy import Refused, explain_full_list, explain_pairing
 from gateway.policy.words import quoted
@@ -22,7 +29,13 @@ from gateway.protocol.frames import StateVersion, response_ok
 from gateway.protocol.hello import HelloAuth, PendingUpgrade, Snapshot, build_hello
 from gateway.protocol.signature import ProofOk
 from stores import pairing
-from stores.errors import StoreError, TooManyPendingError, TooManyScopesError, TransitionError
+from stores.errors import (
+    StoreError,
+    TooManyDevicesError,
+    TooManyPendingError,
+    TooManyScopesError,
+    TransitionError,
+)
 from stores.records import PairedDevice, PendingRequest, Role
 from stores.scopes import covers
 from stores.transition import Caller, Rules, Wish
@@ -107,7 +120,8 @@ async def admit_silently(
 ) -> PairedDevice | Refused:
     """Pair or upgrade a device at once, with its audit line, and return its record.
 
-    A rule gives what it names and no more: the rest of the wish waits for an operator.
+    A rule gives what it names and no more: the rest of the wish waits for an operator. Where too
+    many came in this way, all of it waits.
     """
     wish, rule = wish_of(facts), decision.rule
     caller, via = Caller("local", uid=door.runtime.own_uid), "silent"
@@ -117,8 +131,13 @@ async def admit_silently(
     waiting = {item.request_id for item in door.runtime.store.book.pending_of(wish.device_id)}
     try:
         item, device = await door.keeper.apply(
-            partial(pairing.admit, wish=wish, caller=caller, via=via)
+            partial(pairing.admit_unasked, wish=wish, caller=caller, via=via)
         )
+    except TooManyDevicesError as error:
+        decided = RequirePairing(PairingReason.NOT_PAIRED)
+        refused = await request_pairing(door, visit, facts, decided)
+        # For the log and `gateway why` alone, as ever what is about other devices.
+        return evolve(refused, sentence=f"{refused.sentence} Not unasked: {error}.")
     except TransitionError as error:
         return _not_allowed(error)
     except StoreError as error:

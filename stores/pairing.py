@@ -14,6 +14,7 @@ from stores.authority import check_may_decide, check_may_grant
 from stores.errors import (
     BlockedDeviceError,
     NotAllowedError,
+    TooManyDevicesError,
     TooManyPendingError,
     TooManyScopesError,
     UnknownRequestError,
@@ -29,6 +30,13 @@ T = TypeVar("T")
 
 #: A request that keeps knocking is written again only after this share of its life.
 REFRESH_SHARE = 10
+
+#: Devices let in without a human, in all: whoever has the secret, and a rule or this machine to come
+#: by, could else fill the store with keys made up one by one.
+MAX_UNASKED = 5_000
+
+#: How a device was approved where a human did it, or made the invitation that did.
+_BY_HUMANS = frozenset({None, "owner", "bootstrap"})
 
 #: Scopes of one request, the union of all a device asked for: three times the names there are.
 MAX_SCOPES = 32
@@ -312,6 +320,27 @@ def admit(
         notes={**book.notes, device.device_id: note},
     )
     return Change(after, (item, device), (entry,))
+
+
+def admit_unasked(
+    book: DeviceBook, rules: Rules, *, wish: Wish, caller: Caller, via: str
+) -> Change[tuple[PendingRequest, PairedDevice]]:
+    """Do what `admit` does for whom no human knows of: so many and no more.
+
+    Raises:
+        TooManyDevicesError: the device is new, and as many came in this way as may.
+    """
+    if wish.device_id not in book.paired and len(book.paired) >= MAX_UNASKED:
+        notes = (book.notes.get(device_id) for device_id in book.paired)
+        if sum(note is not None and note.approved_via not in _BY_HUMANS for note in notes) >= (
+            MAX_UNASKED
+        ):
+            raise TooManyDevicesError(
+                f"{MAX_UNASKED} devices were let in unasked already",
+                remedy="forget those that are gone: `openclaw devices prune --older-than 90d`",
+                wire_message="pairing required",
+            )
+    return admit(book, rules, wish=wish, caller=caller, via=via)
 
 
 def with_contacts(book: DeviceBook, contacts: Mapping[tuple[str, str], int]) -> DeviceBook:

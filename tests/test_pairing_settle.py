@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import attrs
 import pytest
 
 from stores import pairing
-from stores.errors import NotAllowedError
+from stores.errors import NotAllowedError, TooManyDevicesError
 from stores.records import DeviceBook, DeviceNote, Role
 from stores.scopes import ADMIN, READ, WRITE
 from stores.transition import Caller
@@ -176,6 +178,20 @@ def test_without_expired_requests_the_book_is_the_same():
     book = a_book(a_request())
 
     assert pairing.drop_expired(book, some_rules()).book is book
+
+
+def test_whom_a_human_let_in_counts_for_nothing_among_the_unasked(monkeypatch):
+    monkeypatch.setattr(pairing, "MAX_UNASKED", 1)
+    human = a_book(a_device(2), a_device(3))
+    admit = partial(pairing.admit_unasked, caller=LOCAL, via="silent")
+
+    first = admit(human, some_rules(), wish=a_wish(1)).book
+
+    assert first.paired.keys() == {*human.paired, ID}
+    assert admit(first, some_rules(), wish=a_wish(1, scopes=(ADMIN,))).book.paired
+    with pytest.raises(TooManyDevicesError) as refused:
+        admit(first, some_rules(), wish=a_wish(4))
+    assert refused.value.wire_message == "pairing required"
 
 
 def test_contacts_are_written_to_the_device_and_the_token_used():
