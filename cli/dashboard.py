@@ -14,6 +14,7 @@ from cli.place import TargetOptions, target_options
 from stores.errors import UserFacingError
 from stores.setup_code import PROFILES, Way, own_page, page_link
 
+
 @click.command("dashboard")
 @click.option("--no-open", is_flag=True, help="Print the link and open no browser.")
 @click.option("--yes", is_flag=True, hidden=True)  # published scripts say it

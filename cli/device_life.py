@@ -117,6 +117,9 @@ def rename(
         )
     road = DeviceRoad(options, offline, falls_back=False)
     device_id = str(named(road, which)["deviceId"])
+    from stores.device_life import checked_label  # late: no other command of these needs it
+
+    label = checked_label(label, device_id)  # a gateway says it in words of its schema
     answer = road.ask(
         "device.pair.rename",
         {"deviceId": device_id, "label": label},

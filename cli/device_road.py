@@ -260,21 +260,45 @@ def _store_of(hello: Mapping[str, Any], *, local: bool) -> dict[str, str]:
 
 
 def typed() -> str:
-    """Return the running command as it can be typed again: its arguments, and no secret."""
-    context = click.get_current_context()
-    words = [context.command_path]
-    for parameter in context.command.params:
-        value = context.params.get(parameter.name or "")
-        if not isinstance(value, str) or parameter.name in _NOT_AGAIN:
-            continue
-        if isinstance(parameter, click.Option):
-            words.append(parameter.opts[0])
-        words.append(shlex.quote(value))
-    words += ["--yes"] if context.params.get("yes") is True else []
+    """Return the running command as it can be typed again: all that narrows it, and no secret."""
+    context: click.Context | None = click.get_current_context()
+    words = list[str]()
+    while context is not None:
+        words = [context.info_name or "openclaw", *_typed_in(context), *words]
+        context = context.parent
     return printable(" ".join(words))
 
 
+def beside(verb: str) -> str:
+    """Return another ``devices`` command for the gateway of the running one, to be copied."""
+    context = click.get_current_context()
+    root = context.find_root()
+    words = [root.info_name or "openclaw", *_typed_in(root), "devices", verb]
+    url = context.params.get("url")
+    return printable(" ".join(words if url is None else [*words, "--url", shlex.quote(url)]))
+
+
+def _typed_in(context: click.Context) -> list[str]:
+    """Return the options and arguments that a person gave to one command of the line."""
+    words = list[str]()
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        if name in _NOT_AGAIN or context.get_parameter_source(name) is not _TYPED:
+            continue
+        value = context.params.get(name)
+        option = [parameter.opts[0]] if isinstance(parameter, click.Option) else []
+        if value is True:
+            words += option
+            continue
+        for one in value if isinstance(value, tuple | list) else (value,):
+            words += [*option, shlex.quote(str(one))]
+    return words
+
+
+_TYPED = click.core.ParameterSource.COMMANDLINE
+#: Where the gateway is and how to get in, which the files ask for as little as for a printed form.
 _NOT_AGAIN = frozenset({"url", "token", "password", "token_file", "password_file", "timeout_ms"})
+_NOT_AGAIN |= {"tls_fingerprint", "offline", "as_json"}
 
 
 def _perhaps_done(error: UnknownRequestError, lister: str) -> UnknownRequestError:

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from cli.device_names import is_device_id
-from cli.device_road import DeviceRoad, items_of
+from cli.device_road import DeviceRoad, beside, items_of
 from cli.device_table import card
 from cli.output import note, printable
 from cli.place import place
@@ -61,7 +61,7 @@ def wait_for_request(road: DeviceRoad, device: str | None, *, yes: bool) -> str 
             if yes:
                 return request_id
             if not sys.stdin.isatty():
-                note(f"Let it in: openclaw devices approve {printable(request_id)}")
+                note(f"Let it in: {beside(f'approve {request_id}')}")
                 return None
             if click.confirm("Does the device show this code? Let it in", err=True):
                 return request_id

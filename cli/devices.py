@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from cli.device_names import find_device, find_request, is_plain, refuse_empty, unknown_device
-from cli.device_road import DeviceRoad, items_of, offline_option, without_store
+from cli.device_road import DeviceRoad, beside, items_of, offline_option, without_store
 from cli.device_table import (
     card,
     history_lines,
@@ -279,10 +279,10 @@ def _point_out(
 
 def _how_to(verb: str, pending: list[dict[str, Any]], *, tick: str = "") -> str:
     """Return what to type; of several requests none is named, for any may be a stranger's."""
-    start = f"openclaw devices {verb}"
     if len(pending) == 1:
-        return f"{tick}{start} {printable(pending[0].get('requestId', 'REQUEST'))}{tick}"
-    return f"{tick}{start} CODE{tick} (the code that the device shows)"
+        request_id = pending[0].get("requestId", "REQUEST")
+        return f"{tick}{beside(f'{verb} {request_id}')}{tick}"
+    return f"{tick}{beside(f'{verb} CODE')}{tick} (the code that the device shows)"
 
 
 def _head(text: str) -> None:

@@ -13,7 +13,14 @@ from gateway.hub import Session
 from gateway.methods.system import health_of
 from gateway.node_arrival import node_arrives
 from gateway.node_watch import look
-from gateway.policy.access import PROBE, Admission, Admit, Facts, RequirePairing
+from gateway.policy.access import (
+    PROBE,
+    Admission,
+    Admit,
+    Facts,
+    PairingReason,
+    RequirePairing,
+)
 from gateway.policy.credentials import Accepted
 from gateway.policy.remedy import Refused, explain_full_list, explain_pairing
 from gateway.policy.words import quoted
@@ -23,10 +30,16 @@ from gateway.protocol.frames import StateVersion, response_ok
 from gateway.protocol.hello import HelloAuth, PendingUpgrade, Snapshot, build_hello
 from gateway.protocol.signature import ProofOk
 from stores import pairing
-from stores.errors import StoreError, TooManyPendingError, TooManyScopesError, TransitionError
+from stores.errors import (
+    StoreError,
+    TooManyDevicesError,
+    TooManyPendingError,
+    TooManyScopesError,
+    TransitionError,
+)
 from stores.records import PairedDevice, PendingRequest, Role
 from stores.scopes import covers
-from stores.transition import Caller, Rules, Wish
+from stores.transition import Caller, Wish
 
 logger = logging.getLogger("gateway.ws")
 
@@ -98,13 +111,9 @@ async def request_pairing(
 
 async def waiting_for(door: Door, wish: Wish) -> PendingRequest:
     """Return the pending request for a wish, written only if it is new or needs a refresh."""
-    runtime = door.runtime
-    current = pairing.waiting_request(runtime.store.book, wish)
-    if current is not None:
-        limits = runtime.settings.limits
-        rules = Rules(now_ms=runtime.now_ms(), store_key=b"", new_token=str, ttl_ms=limits.ttl_ms)
-        if not pairing.needs_refresh(current, rules):
-            return current
+    waiting = door.keeper.waiting(wish)
+    if waiting is not None:
+        return waiting
     item: PendingRequest = await door.keeper.apply(partial(pairing.request, wish=wish))
     return item
 
@@ -114,7 +123,8 @@ async def admit_silently(
 ) -> PairedDevice | Refused:
     """Pair or upgrade a device at once, with its audit line, and return its record.
 
-    A rule gives what it names and no more: the rest of the wish waits for an operator.
+    A rule gives what it names and no more: the rest of the wish waits for an operator. Where too
+    many came in this way, all of it waits.
     """
     wish, rule = wish_of(facts), decision.rule
     caller, via = Caller("local", uid=door.runtime.own_uid), "silent"
@@ -124,8 +134,13 @@ async def admit_silently(
     waiting = {item.request_id for item in door.runtime.store.book.pending_of(wish.device_id)}
     try:
         item, device = await door.keeper.apply(
-            partial(pairing.admit, wish=wish, caller=caller, via=via)
+            partial(pairing.admit_unasked, wish=wish, caller=caller, via=via)
         )
+    except TooManyDevicesError as error:
+        decided = RequirePairing(PairingReason.NOT_PAIRED)
+        refused = await request_pairing(door, visit, facts, decided)
+        # For the log and `gateway why` alone, as ever what is about other devices.
+        return evolve(refused, sentence=f"{refused.sentence} Not unasked: {error}.")
     except TransitionError as error:
         return _not_allowed(error)
     except StoreError as error:

@@ -6,7 +6,7 @@ and ``openclaw gateway why`` have the rest.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from gateway.door import Visit
 from gateway.policy.origin import parse_origin
@@ -17,10 +17,12 @@ from gateway.refusal_page import HttpRefusal
 #: Also the log's word for it: closes and statuses share one column there.
 ORIGINS = "gateway.controlUi.allowedOrigins"
 
+_WHICH_PORT = "# PORT is the gateway's own: 18789 unless gateway.port says another\n"
 _SNIPPETS = {
     "nginx": (
+        f"{_WHICH_PORT}"
         "location / {\n"
-        "    proxy_pass http://127.0.0.1:18789;\n"
+        "    proxy_pass http://127.0.0.1:PORT;\n"
         "    proxy_http_version 1.1;\n"
         "    proxy_set_header Upgrade $http_upgrade;\n"
         '    proxy_set_header Connection "upgrade";\n'
@@ -29,8 +31,9 @@ _SNIPPETS = {
         "}"
     ),
     "Caddy": (
+        f"{_WHICH_PORT}"
         "# passes Upgrade and Connection on by itself: leave out header_up lines for them\n"
-        "reverse_proxy 127.0.0.1:18789"
+        "reverse_proxy 127.0.0.1:PORT"
     ),
 }
 
@@ -81,8 +84,19 @@ def lost_upgrade(visit: Visit, missing: Sequence[str]) -> HttpRefusal:
         "The proxy in front of the gateway must pass the WebSocket handshake on. Put the lines for "
         "your proxy into its configuration and reload it.",
         seen=saw_of_head(visit.address, visit.host, visit.origin),
-        snippets=_SNIPPETS,
+        snippets=_snippets_for(visit),
     )
+
+
+def _snippets_for(visit: Visit) -> Mapping[str, str]:
+    """Return the lines for the proxy; the port is filled in for who named it in the Host itself."""
+    port = str(visit.local[1])
+    if visit.host is None or visit.host.rpartition(":")[2] != port:
+        return _SNIPPETS
+    return {
+        name: text.removeprefix(_WHICH_PORT).replace("PORT", port)
+        for name, text in _SNIPPETS.items()
+    }
 
 
 def origin_not_allowed(visit: Visit) -> HttpRefusal:

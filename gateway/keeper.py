@@ -15,14 +15,16 @@ from attrs import define, field
 
 from gateway.protocol.frames import EventBody
 from gateway.runtime import Runtime
+from gateway.upgrades import Outcome, Upgrades
 from stores import codec
 from stores.decisions import Transition
 from stores.differences import BookEvent, Ended, Renamed, Requested, Resolved, differences
 from stores.errors import StoreError, UserFacingError
-from stores.pairing import expired
+from stores.pairing import expired, needs_refresh, waiting_request
 from stores.record_file import StoreProblem
-from stores.records import DeviceBook
+from stores.records import DeviceBook, PendingRequest
 from stores.sync import timed_syncs
+from stores.transition import Rules, Wish
 
 logger = logging.getLogger("gateway.devices")
 
@@ -53,10 +55,12 @@ class Keeper:
 
     Args:
         announced: The book that the outside was last told of.
+        upgrades: What became of requests, for the sessions that wait for it.
     """
 
     runtime: Runtime
     announced: DeviceBook = field(factory=DeviceBook)
+    upgrades: Upgrades = field(factory=Upgrades)
     _waiting: list[_Ticket] = field(factory=list)
     _work: trio.Event = field(factory=trio.Event)
     _stopped: bool = False
@@ -87,6 +91,14 @@ class Keeper:
         if isinstance(ticket.outcome, UserFacingError):
             raise ticket.outcome
         return ticket.outcome
+
+    def waiting(self, wish: Wish) -> PendingRequest | None:
+        """Return the request that a wish has left already, while it needs no refresh: no write."""
+        runtime = self.runtime
+        found = waiting_request(runtime.store.book, wish)
+        ttl_ms = runtime.settings.limits.ttl_ms
+        rules = Rules(now_ms=runtime.now_ms(), store_key=b"", new_token=str, ttl_ms=ttl_ms)
+        return None if found is None or needs_refresh(found, rules) else found
 
     async def write_queued(self) -> None:
         """Serve for ever: all transitions that wait are written under one lock.
@@ -223,12 +235,14 @@ class Keeper:
                     count,
                 )
             case Requested(item):
+                self.upgrades.began(item)
                 body = EventBody("device.pair.requested", codec.dump(item))
                 hub.broadcast(body, about=item.device_id)
                 logger.info("device %s asks to pair: %s", item.device_id[:12], item.request_id)
             case Renamed(device_id):
                 hub.broadcast(EventBody("device.pair.changed", {}), about=device_id)
             case Resolved(item, decision, reason):
+                self.upgrades.ended(Outcome(item, decision, reason))
                 self.tell_resolved(item.request_id, item.device_id, decision, reason)
                 logger.info("pairing request %s: %s", item.request_id, reason or decision)
 

@@ -69,7 +69,7 @@ MAX_REFUSED_CALLS = 10
 
 _TOO_MANY_APART = ErrorShape(
     ErrorCode.UNAVAILABLE,
-    f"{MAX_APART} requests of this connection wait for nodes already: wait for some answers",
+    f"{MAX_APART} requests of this connection wait for others already: wait for some answers",
     retryable=True,
 )
 

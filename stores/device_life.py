@@ -135,19 +135,29 @@ def rename(
         NotAllowedError: the caller may not touch the device.
     """
     device = touched(book, device_id, caller, denied=_RENAMING)
-    name = label.strip()
-    if not 1 <= len(name) <= MAX_LABEL or not name.isprintable():
-        fault = f"must be 1 to {MAX_LABEL} printable characters"
-        raise BadLabelError(
-            f"the label {fault}",
-            remedy=f"`openclaw devices rename {device.device_id[:12]} --name NAME`",
-            wire_message=f"invalid device.pair.rename params: at /label: {fault}",
-        )
+    name = checked_label(label, device.device_id)
     note = book.notes.get(device.device_id, DeviceNote())
     if note.label == name:
         return Change(book, name)
     after = _noted(book, device.device_id, attrs.evolve(note, label=name))
     return Change(after, name, (device_entry("device.renamed", device.device_id, caller),))
+
+
+def checked_label(label: str, device_id: str) -> str:
+    """Return a name that a device may have, stripped.
+
+    Raises:
+        BadLabelError: it is empty, too long, or holds what does not print.
+    """
+    name = label.strip()
+    if not 1 <= len(name) <= MAX_LABEL or not name.isprintable():
+        fault = f"must be 1 to {MAX_LABEL} printable characters"
+        raise BadLabelError(
+            f"the label {fault}",
+            remedy=f"`openclaw devices rename {device_id[:12]} --name NAME`",
+            wire_message=f"invalid device.pair.rename params: at /label: {fault}",
+        )
+    return name
 
 
 def block(book: DeviceBook, rules: Rules, *, device_id: str, caller: Caller) -> Change[str]:

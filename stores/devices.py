@@ -13,6 +13,7 @@ from typing import Any, TypeAlias, TypeVar
 from attrs import define, field, frozen
 
 from stores import audit, ending, pairing
+from stores.contacts import Contacts
 from stores.decisions import Decisions, Transition
 from stores.errors import CorruptStoreError, StoreError, UnknownRequestError, UserFacingError
 from stores.files import check_writable, ensure_private_dir, locked, read_file, replace_file
@@ -81,14 +82,13 @@ class DeviceStore(Decisions):
     _book: DeviceBook = field(factory=DeviceBook)
     _held: _Held | None = None
     _key: bytes | None = field(default=None, repr=False)
-    _contacts: dict[tuple[str, str], int] = field(factory=dict)
+    _contacts: Contacts = field(factory=Contacts)
     _unlogged: bytes = b""
     _trail_problem: tuple[StoreProblem, ...] = ()
     _write_problem: tuple[StoreProblem, ...] = ()
     _writing: RecordFile[Any] | None = None
     _turn: threading.Lock = field(factory=threading.Lock)
     _mutex: threading.RLock = field(factory=threading.RLock)
-    _contacts_mutex: threading.Lock = field(factory=threading.Lock)
     _pending: RecordFile[PendingRequest] = field(init=False)
     _paired: RecordFile[PairedDevice] = field(init=False)
     _notes: RecordFile[DeviceNote] = field(init=False)
@@ -169,8 +169,12 @@ class DeviceStore(Decisions):
 
         Blocks on nothing: an event loop may call it.
         """
-        with self._contacts_mutex:
-            self._contacts[(device_id, role)] = at_ms
+        self._contacts.note(device_id, role, at_ms=at_ms)
+
+    @property
+    def book_as_of_now(self) -> DeviceBook:
+        """What the last read found, with the contacts since; touches no disk, as `book`."""
+        return pairing.with_contacts(self._book, self._contacts.waiting())
 
     def flush(self, *, now_ms: int) -> None:
         """Write down remembered contacts, if there are any, and forget expired requests."""
@@ -198,12 +202,12 @@ class DeviceStore(Decisions):
             book, trail, results = _all_made(swept.book, rules, transitions)
             # The large file is not written for contacts alone, but when they are what is asked for.
             writes_paired = book.paired is not before.paired or not transitions
-            contacts = self._take_contacts() if writes_paired else {}
+            contacts = self._contacts.take() if writes_paired else {}
             try:
-                book = pairing.seen(book, rules, contacts=contacts).book
+                book = pairing.with_contacts(book, contacts)
                 self._write(book, (*swept.audit, *trail), now_ms=now_ms)
             except BaseException:
-                self._keep_contacts(contacts)
+                self._contacts.give_back(contacts)
                 raise
             return self._explained(results, book, swept.result, now_ms=now_ms)
 
@@ -275,15 +279,6 @@ class DeviceStore(Decisions):
             else result
             for result in results
         ]
-
-    def _take_contacts(self) -> dict[tuple[str, str], int]:
-        with self._contacts_mutex:
-            contacts, self._contacts = self._contacts, {}
-        return contacts
-
-    def _keep_contacts(self, contacts: dict[tuple[str, str], int]) -> None:
-        with self._contacts_mutex:
-            self._contacts = contacts | self._contacts
 
     def one(self, transition: Transition, *, now_ms: int) -> Any:
         """Make one transition durable and return its result, or raise what it raised."""

@@ -91,5 +91,10 @@ def join_one(key: str, value: Any) -> bytes:
 
 def join(texts: Iterable[bytes]) -> bytes:
     """Return the text of an object with these entries."""
-    body = _BETWEEN.join(texts)
-    return _HEAD + body + _TAIL if body else b"{}"
+    parts = list(texts)
+    if not parts:
+        return b"{}"
+    # Into the first and last part, for what is joined may be megabytes: each sum would copy it.
+    parts[0] = _HEAD + parts[0]
+    parts[-1] += _TAIL
+    return _BETWEEN.join(parts)

@@ -119,5 +119,9 @@ class TooManyScopesError(TooManyPendingError):
     """One device asks, in all, for more scopes than a request may hold."""
 
 
+class TooManyDevicesError(TransitionError):
+    """So many devices were let in without a human that the next one waits for one."""
+
+
 class BlockedDeviceError(TransitionError):
     """The device id is blocked: it gets no record anywhere."""

@@ -14,6 +14,7 @@ from stores.authority import check_may_decide, check_may_grant
 from stores.errors import (
     BlockedDeviceError,
     NotAllowedError,
+    TooManyDevicesError,
     TooManyPendingError,
     TooManyScopesError,
     UnknownRequestError,
@@ -29,6 +30,13 @@ T = TypeVar("T")
 
 #: A request that keeps knocking is written again only after this share of its life.
 REFRESH_SHARE = 10
+
+#: Devices let in without a human, in all: whoever has the secret, and a rule or this machine to come
+#: by, could else fill the store with keys made up one by one.
+MAX_UNASKED = 5_000
+
+#: How a device was approved where a human did it, or made the invitation that did.
+_BY_HUMANS = frozenset({None, "owner", "bootstrap"})
 
 #: Scopes of one request, the union of all a device asked for: three times the names there are.
 MAX_SCOPES = 32
@@ -314,13 +322,32 @@ def admit(
     return Change(after, (item, device), (entry,))
 
 
-def seen(
-    book: DeviceBook, rules: Rules, *, contacts: Mapping[tuple[str, str], int]
-) -> Change[None]:
-    """Write down when devices were last here: ``contacts`` maps (device id, role) to epoch ms."""
+def admit_unasked(
+    book: DeviceBook, rules: Rules, *, wish: Wish, caller: Caller, via: str
+) -> Change[tuple[PendingRequest, PairedDevice]]:
+    """Do what `admit` does for whom no human knows of: so many and no more.
+
+    Raises:
+        TooManyDevicesError: the device is new, and as many came in this way as may.
+    """
+    if wish.device_id not in book.paired and len(book.paired) >= MAX_UNASKED:
+        notes = (book.notes.get(device_id) for device_id in book.paired)
+        if sum(note is not None and note.approved_via not in _BY_HUMANS for note in notes) >= (
+            MAX_UNASKED
+        ):
+            raise TooManyDevicesError(
+                f"{MAX_UNASKED} devices were let in unasked already",
+                remedy="forget those that are gone: `openclaw devices prune --older-than 90d`",
+                wire_message="pairing required",
+            )
+    return admit(book, rules, wish=wish, caller=caller, via=via)
+
+
+def with_contacts(book: DeviceBook, contacts: Mapping[tuple[str, str], int]) -> DeviceBook:
+    """Return the book with when devices were last here, by (device id, role), epoch ms."""
     known = {key: at_ms for key, at_ms in contacts.items() if key[0] in book.paired}
     if not known:
-        return Change(book, None)
+        return book
     paired = dict(book.paired)
     for (device_id, role), at_ms in known.items():
         device = paired[device_id]
@@ -330,7 +357,7 @@ def seen(
         paired[device_id] = attrs.evolve(
             device, tokens=tokens, last_seen_at_ms=at_ms, last_seen_reason="connect"
         )
-    return Change(attrs.evolve(book, paired=paired), None)
+    return attrs.evolve(book, paired=paired)
 
 
 def _asked_scopes(wish: Wish) -> tuple[str, ...]:

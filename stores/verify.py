@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shlex
 import stat as stat_bits
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -29,6 +29,9 @@ T = TypeVar("T")
 #: A line has the very time of what it tells; other programs' clocks are read a moment later.
 _SAME_TIME_MS = 2_000
 _KEY_BYTES = 32
+
+#: Devices without a line in the trail that are named one by one; more are one finding.
+_EACH_UP_TO = 5
 
 #: What lets a device in, and what issues a token.
 _ENTRIES = frozenset({"device.approved", "device.redeemed"})
@@ -277,12 +280,16 @@ class _Trail:
             return
         for entry in entries_of(self._path):
             self._take(entry)
+        untold = list[PairedDevice]()
         for device in self.book.paired.values():
-            fault = self._fault(device)
-            if fault is not None:
-                yield StoreProblem(str(self._path), f"$.{device.device_id}", *fault)
+            if self._last.get(device.device_id) == "device.removed":
+                problem = "the device was removed, and its record is there again"
+                yield self._of(device, problem)
+            elif device.device_id not in self._told and not self._before(device.approved_at_ms):
+                untold.append(device)
             else:
                 yield from self._tokens(device)
+        yield from self._all_untold(untold)
 
     def _take(self, entry: Mapping[str, Any]) -> None:
         event, device_id, role = (entry.get(key) for key in ("event", "deviceId", "role"))
@@ -303,18 +310,34 @@ class _Trail:
         if event == "device.revoked" and isinstance(role, str):
             self._ended[device_id, role] = True
 
-    def _fault(self, device: PairedDevice) -> tuple[str, str] | None:
+    def _all_untold(self, devices: Sequence[PairedDevice]) -> Iterator[StoreProblem]:
+        """Yield the devices that nobody approved as far as the trail goes; of many, one for all.
+
+        A store that came from another gateway has no trail: a line for each of its devices would
+        bury what else is wrong.
+        """
+        if len(devices) <= _EACH_UP_TO:
+            for device in devices:
+                yield self._of(
+                    device,
+                    "the device is paired, and no line says who approved it (another program may have)",
+                )
+            return
+        first = ", ".join(device.device_id[:12] for device in devices[:_EACH_UP_TO])
+        yield StoreProblem(
+            str(self._path),
+            "$",
+            f"{len(devices)} devices are paired, and no line says who approved them: {first}, … "
+            "(another program may have, or they are older than this trail)",
+            "look through them with `openclaw devices list`; "
+            "what you did not let in, `openclaw devices remove ID`",
+        )
+
+    def _of(self, device: PairedDevice, problem: str) -> StoreProblem:
         short = device.device_id[:12]
-        look = f"look at it with `openclaw devices show {short}`"
-        remove = f"if you did not let it in, `openclaw devices remove {short}`"
-        if self._last.get(device.device_id) == "device.removed":
-            return "the device was removed, and its record is there again", f"{look}; {remove}"
-        if device.device_id not in self._told and not self._before(device.approved_at_ms):
-            return (
-                "the device is paired, and no line says who approved it (another program may have)",
-                f"{look}; {remove}",
-            )
-        return None
+        remedy = f"look at it with `openclaw devices show {short}`"
+        remedy += f"; if you did not let it in, `openclaw devices remove {short}`"
+        return StoreProblem(str(self._path), f"$.{device.device_id}", problem, remedy)
 
     def _tokens(self, device: PairedDevice) -> Iterator[StoreProblem]:
         short = device.device_id[:12]

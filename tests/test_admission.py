@@ -245,6 +245,22 @@ async def test_a_full_list_refuses_the_newcomer_and_evicts_nobody(tmp_path):
         assert waiting == [key_of(1).device_id]
 
 
+async def test_where_enough_came_in_unasked_the_next_waits(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(pairing, "MAX_UNASKED", 1)
+    async with a_gateway(tmp_path) as gateway:
+        await paired(gateway, key_of(1), scopes=(READ,))
+
+        error = await refused(gateway, key=key_of(2), token=TOKEN, scopes=(READ,))
+        await paired(gateway, key_of(1), scopes=(READ, WRITE))  # who is in may have more
+
+        waiting = [item.device_id for item in gateway.runtime.store.book.pending.values()]
+        assert waiting == [key_of(2).device_id]
+    assert error["details"]["code"] == "PAIRING_REQUIRED"
+    assert error["details"]["requestId"]
+    assert "1 devices were let in unasked already" in caplog.text
+    assert "`openclaw devices prune --older-than 90d`" in caplog.text
+
+
 async def test_a_full_list_does_not_keep_an_upgrade_from_its_old_access(tmp_path):
     section: dict[str, object] = {"pairing": {"maxPending": 1}}
     async with a_gateway(tmp_path, section) as gateway:

@@ -181,6 +181,21 @@ def test_a_label_that_could_steer_a_terminal_is_refused(machine: Machine):
     assert machine.store.read().notes[device_id].label is None
 
 
+@pytest.mark.parametrize("label", ["", "x" * 65])
+def test_a_label_that_cannot_be_is_refused_in_words_before_the_gateway_is_asked(
+    machine: Machine, label: str
+):
+    listed = {"pending": [], "paired": [{"deviceId": "ab" * 32}]}
+    gateway = FakeGateway(answers={"device.pair.list": listed})
+    with listening(gateway) as port:
+        machine.configure(port)
+        ran = machine.run("devices", "rename", "ab" * 32, label)
+
+    assert ran.code == 1
+    assert "the label must be 1 to 64 printable characters" in ran.err
+    assert [method for method, _ in gateway.requests] == ["device.pair.list"]
+
+
 def test_a_device_that_only_waits_is_blocked_by_its_code(machine: Machine):
     item = machine.knock("stranger")
 

@@ -8,7 +8,7 @@ import pytest
 
 from stores.identity import open_identity
 from tests.machine import Machine, now_ms
-from tests.peers import FakeGateway, listening
+from tests.peers import FakeGateway, closed_port, listening
 
 DAY_MS = 86_400_000
 ID, OTHER = "ab" * 32, "cd" * 32
@@ -127,3 +127,55 @@ def test_a_span_that_is_none_prunes_nothing(machine: Machine, span: str):
 
     assert ran.code == 2
     assert "90d" in ran.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "devices clear --pending --yes",
+        "devices prune --older-than 90d --dry-run",
+        "devices rotate abcdef0123456789 --role operator --no-scopes --yes",
+        "devices rotate abcdef0123456789 --scope operator.read --scope operator.write --yes",
+    ],
+)
+def test_a_way_without_the_gateway_is_the_whole_command_that_was_typed(
+    machine: Machine, words: str
+):
+    """What narrows a command must not get lost: without --pending, `clear` forgets everything."""
+    machine.configure(closed_port())
+
+    ran = machine.run(*words.split(), "--timeout", "3000")
+
+    assert ran.code == 3
+    assert f"`openclaw {words} --offline`" in ran.err
+
+
+def test_what_to_type_next_is_for_the_same_gateway(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+):
+    item = machine.knock()
+    monkeypatch.delenv("OPENCLAW_STATE_DIR")
+    monkeypatch.setenv("HOME", str(machine.state_dir.parent))
+    machine.state_dir.rename(machine.state_dir.with_name(".openclaw-box"))
+    gateway = FakeGateway({"device.pair.list": {"pending": [{"requestId": "A"}], "paired": []}})
+
+    here = machine.run("--profile", "box", "devices", "list", "--offline")
+    with listening(gateway) as port:
+        url = f"ws://127.0.0.1:{port}/x"
+        there = machine.run("devices", "list", "--url", url, "--token", "t")
+
+    assert f"Let one in: openclaw --profile box devices approve {item.request_id}\n" in here.out
+    assert f"Let one in: openclaw devices approve A --url {url}\n" in there.out
+
+
+def test_a_way_without_the_gateway_keeps_the_profile(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+):
+    machine.configure(closed_port())
+    monkeypatch.delenv("OPENCLAW_STATE_DIR")
+    monkeypatch.setenv("HOME", str(machine.state_dir.parent))
+    machine.state_dir.rename(machine.state_dir.with_name(".openclaw-box"))
+
+    ran = machine.run("--profile", "box", "devices", "clear", "--pending", "--yes")
+
+    assert "`openclaw --profile box devices clear --pending --yes --offline`" in ran.err

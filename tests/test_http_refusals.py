@@ -136,8 +136,9 @@ async def test_what_a_client_sent_is_escaped_on_the_page(tmp_path: Path):
 async def test_a_lost_upgrade_names_what_is_missing_and_nothing_else(
     tmp_path: Path, first: str, lines: tuple[str, ...], missing: list[str]
 ):
-    head = "\r\n".join((f"GET / {first}", "Host: a", "Sec-WebSocket-Version: 13", *lines, "", ""))
     async with a_gateway(tmp_path) as gateway:
+        host = f"Host: a:{gateway.port}"
+        head = "\r\n".join((f"GET / {first}", host, "Sec-WebSocket-Version: 13", *lines, "", ""))
         async with await trio.open_tcp_stream("127.0.0.1", gateway.port) as stream:
             await stream.send_all(head.encode())
             body = b""
@@ -150,7 +151,8 @@ async def test_a_lost_upgrade_names_what_is_missing_and_nothing_else(
     every = ("Upgrade: websocket", "Connection: Upgrade", "HTTP/1.1")
     assert [name for name in every if name in named] == [name for name in every if name in missing]
     assert b"proxy_set_header Upgrade $http_upgrade;" in body
-    assert b"reverse_proxy" in body
+    assert f"proxy_pass http://127.0.0.1:{gateway.port};".encode() in body
+    assert f"reverse_proxy 127.0.0.1:{gateway.port}".encode() in body
     assert kept["code"] == "HTTP 426"
     assert named in kept["sentence"]
 

@@ -269,3 +269,15 @@ async def test_each_connection_counts_its_events_from_one_without_a_gap(tmp_path
                 numbers = [event["seq"] for event in wire.events]
                 assert numbers == list(range(1, len(numbers) + 1))
                 assert len(numbers) >= 4
+
+
+async def test_the_list_knows_who_was_here_a_moment_ago(tmp_path):
+    """Contacts are written once a minute; a sweep by what the list says would forget who came back."""
+    async with a_gateway(tmp_path) as gateway, admitted(gateway, key=key_of(1)) as operator:
+        await paired(gateway, NEWCOMER, scopes=(READ,))
+
+        listed = (await operator.result("device.pair.list"))["paired"]
+
+    (phone,) = [item for item in listed if item["deviceId"] == NEWCOMER.device_id]
+    assert 0 <= gateway.runtime.now_ms() - phone["lastSeenAtMs"] < 60_000
+    assert phone["tokens"][0]["lastUsedAtMs"] == phone["lastSeenAtMs"]

@@ -42,6 +42,8 @@ OURS = {
     "device.pair.setupCode": ADMIN,
     "device.pair.unblock": PAIRING,
     "gateway.connections.list": READ,
+    "device.scopes.requestUpgrade": READ,
+    "device.scopes.waitUpgrade": READ,
     "gateway.identity.get": READ,
     "gateway.lockouts.clear": ADMIN,
     "gateway.lockouts.list": READ,

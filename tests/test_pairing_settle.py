@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import attrs
 import pytest
 
 from stores import pairing
-from stores.errors import NotAllowedError
+from stores.errors import NotAllowedError, TooManyDevicesError
 from stores.records import DeviceBook, DeviceNote, Role
 from stores.scopes import ADMIN, READ, WRITE
 from stores.transition import Caller
@@ -178,23 +180,36 @@ def test_without_expired_requests_the_book_is_the_same():
     assert pairing.drop_expired(book, some_rules()).book is book
 
 
+def test_whom_a_human_let_in_counts_for_nothing_among_the_unasked(monkeypatch):
+    monkeypatch.setattr(pairing, "MAX_UNASKED", 1)
+    human = a_book(a_device(2), a_device(3))
+    admit = partial(pairing.admit_unasked, caller=LOCAL, via="silent")
+
+    first = admit(human, some_rules(), wish=a_wish(1)).book
+
+    assert first.paired.keys() == {*human.paired, ID}
+    assert admit(first, some_rules(), wish=a_wish(1, scopes=(ADMIN,))).book.paired
+    with pytest.raises(TooManyDevicesError) as refused:
+        admit(first, some_rules(), wish=a_wish(4))
+    assert refused.value.wire_message == "pairing required"
+
+
 def test_contacts_are_written_to_the_device_and_the_token_used():
     book = a_book(a_device(roles=[OPERATOR, NODE]), a_device(2))
 
-    change = pairing.seen(book, some_rules(), contacts={(ID, NODE): 7})
+    after = pairing.with_contacts(book, {(ID, NODE): 7})
 
-    device = change.book.paired[ID]
+    device = after.paired[ID]
     assert (device.last_seen_at_ms, device.last_seen_reason) == (7, "connect")
     assert device.tokens[NODE].last_used_at_ms == 7
     assert device.tokens[OPERATOR].last_used_at_ms is None
-    assert change.book.paired[key_pair(2).device_id] is book.paired[key_pair(2).device_id]
-    assert change.audit == ()
+    assert after.paired[key_pair(2).device_id] is book.paired[key_pair(2).device_id]
 
 
 def test_a_contact_in_a_role_without_a_token_is_a_contact():
-    change = pairing.seen(a_book(a_device()), some_rules(), contacts={(ID, NODE): 7})
+    after = pairing.with_contacts(a_book(a_device()), {(ID, NODE): 7})
 
-    assert change.book.paired[ID] == attrs.evolve(
+    assert after.paired[ID] == attrs.evolve(
         a_device(), last_seen_at_ms=7, last_seen_reason="connect"
     )
 
@@ -202,7 +217,7 @@ def test_a_contact_in_a_role_without_a_token_is_a_contact():
 def test_a_contact_of_a_device_that_is_gone_brings_nothing_back():
     book = a_book(a_device(2))
 
-    assert pairing.seen(book, some_rules(), contacts={(ID, OPERATOR): 7}).book is book
+    assert pairing.with_contacts(book, {(ID, OPERATOR): 7}) is book
 
 
 def test_a_caller_is_described_without_what_is_not_known():

@@ -347,6 +347,14 @@ def test_a_device_nobody_approved_is_told(state_dir: Path):
     assert f"openclaw devices remove {device_id[:12]}" in problem.remedy
 
 
+def test_many_devices_nobody_approved_are_one_finding(state_dir: Path):
+    for _ in range(6):
+        pair(state_dir)
+    cut_trail(state_dir, "device.approved")
+
+    assert only(verify(state_dir)).problem.startswith("6 devices are paired,")
+
+
 def test_a_trail_whose_beginning_was_put_away_accuses_nobody(state_dir: Path):
     pair(state_dir)
     pair(state_dir, now_ms=NOW_MS + 10_000)

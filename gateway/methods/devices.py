@@ -127,7 +127,7 @@ def pair_list(call: Call) -> dict[str, Any]:
     runtime, session = call.runtime, call.session
     with _no_collection():
         found = listing(
-            runtime.store.book,
+            runtime.store.book_as_of_now,
             now_ms=runtime.now_ms(),
             ttl_ms=runtime.settings.limits.ttl_ms,
             connected=runtime.hub.connected_devices(),

@@ -21,6 +21,7 @@ from gateway.methods import (
     nodes,
     peers,
     refusals,
+    scope_upgrades,
     system,
     vitals,
 )
@@ -45,7 +46,7 @@ NODE_METHODS = frozenset(
 NODE = "node"
 
 #: Methods that wait for somebody else: their answers come in any order, beside those of the others.
-APART = frozenset({"node.invoke"})
+APART = frozenset({"node.invoke", "device.scopes.waitUpgrade"})
 
 
 @frozen
@@ -83,6 +84,8 @@ METHODS: dict[str, Method] = {
     "device.pair.setupCode": Method(ADMIN, later=invitations.setup_code),
     "device.pair.invitations.list": Method(ADMIN, invitations.invitations_list),
     "device.pair.invitations.revoke": Method(ADMIN, later=invitations.invitations_revoke),
+    "device.scopes.requestUpgrade": Method(READ, later=scope_upgrades.request_upgrade),
+    "device.scopes.waitUpgrade": Method(READ, later=scope_upgrades.wait_upgrade),
     "device.token.rotate": Method(PAIRING, later=device_tokens.token_rotate),
     "device.token.revoke": Method(PAIRING, later=device_tokens.token_revoke),
     "gateway.identity.get": Method(READ, later=events.identity_get),
