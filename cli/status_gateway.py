@@ -13,6 +13,7 @@ from attrs import frozen
 from cli.failures import DONE, FAILED, NO_GATEWAY, GatewayUnreachableError, failed_report
 from cli.output import json_text, note, printable, say, styled
 from cli.place import TargetOptions, place, target_options
+from cli.typed import typable
 from stores.errors import UsageError
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def status(
         say(json_text(_as_failure(report, said) if require_rpc and report.exit_code else said))
     else:
         for line in lines_of(report):
-            say(line)
+            say(typable(line))
     if require_rpc:
         context.exit(report.exit_code)
 
