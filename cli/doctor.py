@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.failures import FAILED
-from cli.main import LateGroup
+from cli.late_group import LateGroup
 from cli.output import columns, json_text, note, printable, say, styled
 from cli.place import place
 from cli.typed import typable
