@@ -246,7 +246,10 @@ def _with_remedy(error: UserFacingError, road: Road) -> UserFacingError:
         return error
     how = error.how
     if not road.target.is_local_default:
-        error.remedy = "check the address, and that the gateway runs there"
+        error.remedy = (
+            "check the address, and that the gateway runs there; "
+            f"`openclaw gateway probe --url {road.target.url}` tells which step fails"
+        )
         return error
     if how is Failure.REFUSED:
         error.remedy = f"start the gateway with `{_start_command()}`"
