@@ -7,6 +7,7 @@ import re
 import shlex
 import shutil
 import subprocess
+from itertools import pairwise
 
 import pytest
 
@@ -128,7 +129,7 @@ def test_the_run_line_of_the_how_to_is_as_narrow_as_the_compose_file():
     words = shlex.split(line)
 
     assert "--read-only" in words
-    given = dict(zip(words, words[1:], strict=False))
+    given = dict(pairwise(words))
     assert given["--cap-drop"] == "ALL"
     assert given["--security-opt"] == "no-new-privileges"
     assert given["--tmpfs"] == "/tmp"
