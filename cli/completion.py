@@ -43,7 +43,8 @@ def script(shell: str) -> str:
     """Return the script; the shell asks the program itself for the words."""
     from click.shell_completion import get_completion_class  # late: the help does without
 
-    from cli.main import PROGRAM, root
+    from cli.late_group import PROGRAM
+    from cli.main import root
 
     found = get_completion_class(shell)
     assert found is not None

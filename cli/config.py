@@ -24,6 +24,7 @@ from cli.config_words import (
 )
 from cli.explain import print_failure
 from cli.failures import FAILED, envelope
+from cli.late_group import WholeGroup
 from cli.output import json_text, note, printable, say
 from cli.place import Place, place
 from stores.config.accident import looks_like_accident
@@ -56,7 +57,7 @@ class NoSuchKeyError(ConfigError):
     """Nothing is set under a key, or there is no such key."""
 
 
-@click.group("config")
+@click.group("config", cls=WholeGroup)
 def config() -> None:
     """Look at the configuration file and change it."""
 

@@ -21,7 +21,7 @@ from cli.device_table import (
     waiting_commands,
 )
 from cli.failures import FAILED
-from cli.main import LateGroup
+from cli.late_group import LateGroup
 from cli.output import json_text, note, printable, say, styled
 from cli.place import TargetOptions, place, target_options
 from stores.errors import UserFacingError

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.failures import FAILED
-from cli.main import LateGroup
+from cli.late_group import LateGroup
 from cli.output import columns, json_text, note, printable, say, styled
 from cli.place import place
+from cli.typed import typable
 from stores.errors import UsageError
 
 if TYPE_CHECKING:
@@ -132,4 +133,4 @@ def print_findings(findings: Sequence[Finding]) -> None:
             say(f"         {line}")
         if one.command is not None:
             safe = "   (safe, --fix does it)" if one.fixable else ""
-            say(f"  Run:   {printable(one.command)}{safe}")
+            say(f"  Run:   {typable(f'`{printable(one.command)}`')[1:-1]}{safe}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+import stat as stat_bits
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -137,7 +139,14 @@ def _reach(here: Place, openclaw: str) -> tuple[tuple[Scene, str | None] | None,
 def _shut(state_dir: Path, env: Mapping[str, str]) -> Finding | None:
     """Return that this user may not look into the state directory; of one not there, None."""
     try:
-        os.stat(state_dir)
+        if not stat_bits.S_ISDIR(os.stat(state_dir).st_mode):
+            return Finding(
+                id="state-dir-untrusted",
+                severity=Severity.ERROR,
+                title="What has the name of the state directory is no folder",
+                saw=f"{state_dir} is a file",
+                command=shlex.join(["mv", str(state_dir), f"{state_dir}.old"]),
+            )
     except FileNotFoundError:
         return None
     except OSError:

@@ -10,20 +10,11 @@ from typing import Any
 import click
 from attrs import evolve
 
-from cli.auth_token import auth_token
 from cli.explain import print_failure
-from cli.explain_peer import explain
 from cli.failures import CONFIGURATION
-from cli.fingerprint import fingerprint
-from cli.gateway_control import reload, restart
-from cli.health import health
-from cli.lockouts import lockouts
+from cli.late_group import LateGroup
 from cli.output import json_text, note, say
 from cli.place import TIMEOUT_MS, TargetOptions, place, target_options
-from cli.probe import probe
-from cli.service.commands import install, start, stop, uninstall
-from cli.status_gateway import status
-from cli.why import why
 from stores.errors import ConfigError, StoreError, UsageError
 
 #: Words of published command lines with nothing to do here, and why.
@@ -81,18 +72,47 @@ _RUN_OPTIONS = (
 )
 
 
-class _BareGroup(click.Group):
+class _BareGroup(LateGroup):
     """A group that runs its command ``run`` when no command is named."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put ``run`` in front of words that name no command; help stays the group's own."""
         helps = set(ctx.help_option_names)
+        if ctx.resilient_parsing:  # a shell asks what could come next
+            return super().parse_args(ctx, args)
         if not args or (args[0].startswith("-") and args[0] not in helps):
             args = ["run", *args]
         return super().parse_args(ctx, args)
 
 
-@click.group("gateway", cls=_BareGroup)
+_SERVICE = "cli.service.commands"
+
+
+@click.group(
+    "gateway",
+    cls=_BareGroup,
+    table={
+        "run": ("cli.gateway:run", "Run the gateway in the foreground until Ctrl-C or SIGTERM."),
+        "status": (
+            "cli.status_gateway:status",
+            "Tell whether the gateway runs, answers, and lets this command in.",
+        ),
+        "probe": ("cli.probe:probe", "Go the way to a gateway step by step, through proxies too."),
+        "why": ("cli.why:why", "Tell again why a connection was refused, and what helps."),
+        "health": ("cli.health:health", "Tell whether the gateway is well."),
+        "reload": ("cli.gateway_control:reload", "Let the gateway load its configuration."),
+        "restart": ("cli.gateway_control:restart", "Let the gateway start anew."),
+        "install": (f"{_SERVICE}:install", "Make the gateway a systemd service and start it."),
+        "start": (f"{_SERVICE}:start", "Start the installed service."),
+        "stop": (f"{_SERVICE}:stop", "Stop the service, or the gateway in the foreground."),
+        "uninstall": (f"{_SERVICE}:uninstall", "Remove the service; the state stays."),
+        "lockouts": ("cli.lockouts:lockouts", "See who is locked out, and let them try again."),
+        "explain": ("cli.explain_peer:explain", "Tell how the gateway would see a connection."),
+        "auth-token": ("cli.auth_token:auth_token", "Tell where the shared secret comes from."),
+        "fingerprint": ("cli.fingerprint:fingerprint", "Print the certificate's fingerprint."),
+        "call": ("cli.gateway:call", "Call METHOD and print what it answers."),
+    },
+)
 def gateway() -> None:
     """Run the gateway, ask it things; without a command it runs."""
 
@@ -103,7 +123,7 @@ def _run_options(command: Any) -> Any:
     return command
 
 
-@gateway.command("run")
+@click.command("run")
 @_run_options
 @click.pass_context
 def run(context: click.Context, /, **words: Any) -> None:
@@ -157,26 +177,7 @@ def _run_here(words: dict[str, Any]) -> int:
         return CONFIGURATION
 
 
-for _command in (
-    auth_token,
-    explain,
-    fingerprint,
-    health,
-    install,
-    lockouts,
-    probe,
-    reload,
-    restart,
-    start,
-    status,
-    stop,
-    uninstall,
-    why,
-):
-    gateway.add_command(_command)
-
-
-@gateway.command("call")
+@click.command("call")
 @click.argument("method")
 @click.option("--params", metavar="JSON", default="{}", help="Parameters of the method ({}).")
 @click.option("--expect-final", is_flag=True, hidden=True)

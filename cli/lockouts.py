@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from cli.late_group import WholeGroup
 from cli.output import json_text, note, printable, say, table
 from cli.place import TIMEOUT_MS, TargetOptions, target_options
 from stores.errors import UsageError, UserFacingError
@@ -15,7 +16,7 @@ class NotLockedError(UserFacingError):
     """Nobody of that name is locked out."""
 
 
-@click.group("lockouts")
+@click.group("lockouts", cls=WholeGroup)
 def lockouts() -> None:
     """See who is locked out after wrong credentials, and let them try again."""
 

@@ -9,68 +9,21 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 import click
 
 from cli.failures import FAILED, INTERRUPTED, USAGE, CallError, exit_code
+from cli.late_group import HELP, PROGRAM, LateGroup
 from stores.errors import UserFacingError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-PROGRAM = "openclaw"
 # a newer click names every command that is a little like it, in the order of the alphabet
+__all__ = ["LateGroup", "main", "root"]
+
 _UNKNOWN_COMMAND = re.compile(r"(No such command '([^']*)'\.)( \(?Did you mean .*)?")
-#: A word that people type for `--help`; it is near to other commands by its letters alone.
-_HELP = "help"
-
-
-class LateGroup(click.Group):
-    """A group whose commands are imported only when called; helps come from the table.
-
-    Args:
-        table: Command name -> (``module:attribute``, one line of help).
-    """
-
-    def __init__(self, *args: Any, table: Mapping[str, tuple[str, str]], **words: Any) -> None:
-        super().__init__(*args, **words)
-        self.table = table
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of all commands."""
-        return list(self.table)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return a command, None if there is none of that name."""
-        if cmd_name not in self.table:
-            return None
-        module, _, attribute = self.table[cmd_name][0].partition(":")
-        from importlib import import_module  # late: `--version` imports nothing
-
-        command: click.Command = getattr(import_module(module), attribute)
-        from cli.examples import attach
-
-        attach(command, cmd_name if self.name == PROGRAM else f"{self.name} {cmd_name}")
-        return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that the first word names, or say which one was probably meant."""
-        if args[0] not in self.table and not args[0].startswith("-"):
-            import difflib  # late: only a mistake needs it
-
-            close = difflib.get_close_matches(args[0], list(self.table), n=1)
-            meant = f" Did you mean '{close[0]}'?" if close and args[0] != _HELP else ""
-            ctx.fail(f"No such command '{args[0]}'.{meant}")
-        return super().resolve_command(ctx, args)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list of commands without importing one."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in self.table.items()])
 
 
 def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:  # noqa: FBT001  # click's shape
@@ -215,7 +168,7 @@ def _meant(error: click.UsageError, text: str) -> str:
     import difflib  # late: only a mistake needs it
 
     close = difflib.get_close_matches(found[2], error.ctx.command.list_commands(error.ctx), n=1)
-    return f"{found[1]} Did you mean '{close[0]}'?" if close and found[2] != _HELP else found[1]
+    return f"{found[1]} Did you mean '{close[0]}'?" if close and found[2] != HELP else found[1]
 
 
 def _failed(error: UserFacingError, words: Sequence[str], *, as_json: bool) -> int:

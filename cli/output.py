@@ -9,6 +9,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, TextIO
 
+from cli.typed import typable
+
 #: A table is never drawn wider than this on anything but a terminal.
 PLAIN_COLUMNS = 80
 GAP = "  "
@@ -103,7 +105,7 @@ def note(text: str) -> None:
     """Print a remark that is not the result; one that cannot be printed changes nothing."""
     if sys.stderr is not None:  # print() would take standard output
         with contextlib.suppress(OSError):
-            print(text, file=sys.stderr)
+            print(typable(text), file=sys.stderr)
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -12,6 +12,7 @@ import click
 from cli.failures import DONE, failed_report
 from cli.output import json_text, note, printable, say, styled
 from cli.place import TargetOptions, place, target_options
+from cli.typed import typable
 from stores.errors import UsageError
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def probe(context: click.Context, *, options: TargetOptions, headers: tuple[str,
         say(json_text(said))
     else:
         for line in _lines(aim, steps):
-            say(line)
+            say(typable(line))
     context.exit(code)
 
 

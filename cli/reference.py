@@ -13,7 +13,8 @@ from pathlib import Path
 import click
 
 from cli.examples import EXAMPLES
-from cli.main import PROGRAM, root
+from cli.late_group import PROGRAM
+from cli.main import root
 
 _INTRODUCTION = """\
 # The command line

@@ -246,10 +246,13 @@ def _with_remedy(error: UserFacingError, road: Road) -> UserFacingError:
         return error
     how = error.how
     if not road.target.is_local_default:
-        error.remedy = "check the address, and that the gateway runs there"
+        error.remedy = (
+            "check the address, and that the gateway runs there; "
+            f"`openclaw gateway probe --url {road.target.url}` tells which step fails"
+        )
         return error
     if how is Failure.REFUSED:
-        error.remedy = "start the gateway with `openclaw gateway run`"
+        error.remedy = f"start the gateway with `{_start_command()}`"
         if _name_other_port(error, road):
             return error
     elif how is Failure.TIMEOUT and _name_stopped(error, road):
@@ -259,6 +262,17 @@ def _with_remedy(error: UserFacingError, road: Road) -> UserFacingError:
         error.remedy += f"{road.place.paths.logs_dir} says"
     _name_holder(error, road.target.port)
     return error
+
+
+def _start_command() -> str:
+    """Return what starts this machine's gateway: the service, where one is installed."""
+    from cli.service.service import service_here  # late: only failures need it
+
+    with contextlib.suppress(UserFacingError, OSError):
+        service = service_here()
+        if service.path.exists():
+            return service.command("gateway start")
+    return "openclaw gateway run"
 
 
 def _name_who_listens(error: CredentialsRequiredError, port: int) -> None:

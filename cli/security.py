@@ -5,11 +5,12 @@ from __future__ import annotations
 import click
 
 from cli.failures import FAILED
+from cli.late_group import WholeGroup
 from cli.output import json_text, note, printable, say
 from cli.place import place
 
 
-@click.group("security")
+@click.group("security", cls=WholeGroup)
 def security() -> None:
     """Look at who may get in, and who may read secrets."""
 

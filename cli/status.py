@@ -11,6 +11,7 @@ from attrs import frozen
 
 from cli.output import columns, json_text, printable, say, styled, wrapped
 from cli.place import TargetOptions, place, target_options
+from cli.typed import typable
 from cli.whose import in_full
 from stores.errors import UserFacingError
 
@@ -218,6 +219,6 @@ def _drawn(row: Row) -> Iterator[str]:
         yield f"{head:<{_HEAD_COLUMNS}}{shown}"
         head = ""
     if row.remedy:
-        sentence = printable(f"{row.remedy[:1].upper()}{row.remedy[1:]}")
+        sentence = typable(printable(f"{row.remedy[:1].upper()}{row.remedy[1:]}"))
         for line in wrapped(sentence, width):
             yield f"{'':<{_HEAD_COLUMNS}}{line}"

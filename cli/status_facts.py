@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from cli.place import Place, TargetOptions
 from cli.status_aim import Aim, take_aim
 from cli.status_knock import Knock, knock_at
 from cli.status_unit import UnitSeen, look_at_unit
+from cli.whose import STATE_DIR_VARIABLE
 from stores.credentials import Secret
 from stores.fingerprint import secret_fingerprint
 from stores.owner import user_name
@@ -79,6 +81,9 @@ def gather(
     Raises:
         UsageError: the words of the command line cannot be meant.
     """
+    named = ""
+    if system:
+        here, named = _of_the_machine(here)
     aim = take_aim(options, here)
     target = aim.target
     within_s = LOCAL_WITHIN_S if aim.local else REMOTE_WITHIN_S
@@ -95,8 +100,23 @@ def gather(
         knock=knock,
         unit=unit,
         secrets=_secrets(aim, unit, knock),
-        openclaw=f"openclaw --profile {profile}" if profile else "openclaw",
+        openclaw=f"{named}openclaw --profile {profile}" if profile else f"{named}openclaw",
     )
+
+
+def _of_the_machine(here: Place) -> tuple[Place, str]:
+    """Return the place of the machine's service, and how commands for it begin.
+
+    What the environment says outright counts, and so does the user where no such service is.
+    """
+    from cli.service.service import service_here  # late: few ask for it
+
+    service = service_here(here, system=True)
+    if here.env.get(STATE_DIR_VARIABLE, "").strip() or service.present() is None:
+        return here, ""
+    state_dir = str(service.paths.state_dir)
+    found = evolve(here, env={**here.env, STATE_DIR_VARIABLE: state_dir}, profile=None, dev=False)
+    return found, f"{STATE_DIR_VARIABLE}={shlex.quote(state_dir)} "
 
 
 def _secrets(aim: Aim, unit: UnitSeen | None, knock: Knock | None) -> tuple[SecretSeen, ...]:

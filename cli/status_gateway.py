@@ -11,8 +11,9 @@ import click
 from attrs import frozen
 
 from cli.failures import DONE, FAILED, NO_GATEWAY, GatewayUnreachableError, failed_report
-from cli.output import json_text, note, printable, say, styled
+from cli.output import columns, json_text, note, printable, say, styled, wrapped
 from cli.place import TargetOptions, place, target_options
+from cli.typed import typable
 from stores.errors import UsageError
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def status(
         said = as_json(report)
         say(json_text(_as_failure(report, said) if require_rpc and report.exit_code else said))
     else:
-        for line in lines_of(report):
+        for line in lines_of(report, width=_width_to_fit()):
             say(line)
     if require_rpc:
         context.exit(report.exit_code)
@@ -212,17 +213,38 @@ def _port(facts: StatusFacts) -> dict[str, Any] | None:
     return {"port": target.port, "status": "busy" if holder else "free", "owner": owner}
 
 
-def lines_of(report: Report) -> Iterator[str]:
-    """Yield the lines of a report."""
-    yield from _where(report.facts)
+def _width_to_fit() -> int | None:
+    """Return how wide lines may be; None where no terminal cuts words in two."""
+    return columns() if sys.stdout is not None and sys.stdout.isatty() else None
+
+
+def lines_of(report: Report, *, width: int | None = None) -> Iterator[str]:
+    """Yield the lines of a report.
+
+    Args:
+        width: What is longer is wrapped, the rest indented.
+    """
+    for line in _where(report.facts):
+        yield from _fitted(line, width, "  ")
     for number, name in enumerate(NAMES, 1):
-        yield from _verdict(f"{number}. {_HEADS[name]}", report.verdicts[name])
+        yield from _verdict(f"{number}. {_HEADS[name]}", report.verdicts[name], width)
     for remark in report.remarks:
-        yield styled(printable(f"Warning: {remark.problem}"), "bold", sys.stdout)
+        for line in _fitted(printable(f"Warning: {remark.problem}"), width, "  "):
+            yield styled(line, "bold", sys.stdout)
         if remark.remedy:
-            yield printable(f"  {_sentence(remark.remedy)}")
+            yield from _fitted(printable(f"  {_sentence(remark.remedy)}"), width, "  ")
     yield from secrets_of(report.facts)
     yield printable(f"File logs: {report.facts.here.paths.logs_dir}")
+
+
+def _fitted(line: str, width: int | None, indent: str) -> list[str]:
+    text = typable(line)
+    if width is None:
+        return [text]
+    told = text.lstrip(" ")
+    lead = " " * (len(text) - len(told))
+    first, *rest = wrapped(told, width - len(lead), indent=indent[len(lead) :])
+    return [lead + first, *(lead + one for one in rest)]
 
 
 def _where(facts: StatusFacts) -> Iterator[str]:
@@ -269,14 +291,19 @@ def service_line(facts: StatusFacts) -> str:
     return f"Service: {report.service.name} ({enabled}{active})"
 
 
-def _verdict(head: str, found: Verdict) -> Iterator[str]:
-    word = f"{_WORDS[found.good]:<8}"  # padded first: what colours it has no width
+def _verdict(head: str, found: Verdict, width: int | None) -> Iterator[str]:
+    begin, word = f"{head + ':':<21}", f"{_WORDS[found.good]:<8}"
+    first, *rest = _fitted(f"{begin}{word}{printable(found.saw)}", width, "   ")
+    # coloured last: what colours it has no width
     shown = styled(word, "red", sys.stdout) if found.good is False else word
-    yield f"{head + ':':<21}{shown}{printable(found.saw)}"
+    yield f"{begin}{shown}{first[len(begin) + len(word) :]}"
+    yield from rest
     if found.remedy is not None:
-        yield printable(f"   {_sentence(found.remedy)}")
+        told = [_sentence(found.remedy)]
         if found.command is not None and found.command not in found.remedy:
-            yield printable(f"   Run {_WHERE.get(found.where, 'here')}: {found.command}")
+            told.append(f"Run {_WHERE.get(found.where, 'here')}: {found.command}")
+        for line in told:
+            yield from _fitted(printable(f"   {line}"), width, "   ")
 
 
 def secrets_of(facts: StatusFacts) -> Iterator[str]:

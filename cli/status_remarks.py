@@ -88,11 +88,14 @@ def _of_two_configs(facts: StatusFacts) -> Iterator[Remark]:
     service = facts.unit.config_path if facts.unit else None
     other = running is None or not running.alive or running.config_path != service
     if service is not None and service != own and other:
+        assert facts.unit is not None
+        named = f"OPENCLAW_CONFIG_PATH={shlex.quote(service)}"
+        if facts.unit.state_dir not in (None, str(facts.here.paths.state_dir)):
+            named = f"OPENCLAW_STATE_DIR={shlex.quote(str(facts.unit.state_dir))}"
         yield Remark(
             "config-of-service",
             f"this command uses {own}, the service another configuration: {service}",
-            f"look with that one: `OPENCLAW_CONFIG_PATH={shlex.quote(service)} openclaw "
-            "gateway status`",
+            f"look with that one: `{named} openclaw gateway status`",
         )
 
 

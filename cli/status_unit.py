@@ -27,11 +27,13 @@ class UnitSeen:
 
     Args:
         config_path: The configuration that the service uses.
+        state_dir: And its state directory.
         secrets: Those that stand in it, which no unit of this version does.
     """
 
     report: UnitReport
     config_path: str | None = None
+    state_dir: str | None = None
     secrets: tuple[Secret, ...] = ()
 
     @property
@@ -71,15 +73,16 @@ def look_at_unit(*, system: bool = False) -> UnitSeen | None:
         return UnitSeen(report=report)
     said = {name: (value, file) for file, name, value in variables_of(service.path)}
     env = {name: value for name, (value, _) in said.items()}
-    path = None
+    path = state_dir = None
     with contextlib.suppress(UserFacingError):
-        path = str(resolve_paths({"HOME": str(home_of(service.place))} | env).config_path)
+        paths = resolve_paths({"HOME": str(home_of(service.place))} | env)
+        path, state_dir = str(paths.config_path), str(paths.state_dir)
     secrets = tuple(
         Secret(env[kind.variable], kind, f"{kind.variable} in {said[kind.variable][1]}")
         for kind in SecretKind
         if env.get(kind.variable, "").strip()
     )
-    return UnitSeen(report=report, config_path=path, secrets=secrets)
+    return UnitSeen(report=report, config_path=path, state_dir=state_dir, secrets=secrets)
 
 
 def variables_of(unit: Path) -> Iterator[tuple[Path, str, str]]:

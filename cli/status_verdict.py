@@ -12,6 +12,7 @@ from typing import Any
 from attrs import frozen
 
 from cli.failures import Failure, GatewayUnreachableError, remedy_of
+from cli.service.verdict import Trouble
 from cli.status_facts import StatusFacts
 from cli.status_knock import CHALLENGE_WITHIN_MS, Knock, Stage
 from stores.errors import UserFacingError
@@ -65,6 +66,10 @@ def of_error(good: bool | None, error: UserFacingError, saw: str | None = None) 
         command=told.get("command"),
         where=str(told.get("where", "this-device")),
     )
+
+
+#: What keeps an installed service from running, so that starting it would fail.
+_KEEPS_IT_DOWN = (Trouble.NO_USER_MANAGER, Trouble.NO_BUS_PACKAGE, Trouble.UNIT_MASKED)
 
 
 def judge_process(facts: StatusFacts) -> Verdict:
@@ -141,6 +146,9 @@ def _nobody(facts: StatusFacts) -> Verdict:
             f"see what is wrong with `{facts.openclaw} config validate`",
         )
     if unit is not None and unit.installed:
+        kept = next((one for one in unit.report.findings if one.trouble in _KEEPS_IT_DOWN), None)
+        if kept is not None:
+            return verdict(False, f"{saw}; {kept.problem}", kept.remedy)
         return verdict(False, saw, f"start the service with `{unit.command}`")
     return verdict(False, saw, f"start it with `{facts.openclaw} gateway run`")
 
@@ -157,6 +165,14 @@ def _somebody_else(facts: StatusFacts) -> Verdict:
     if holder.uid != facts.uid:
         what = "a gateway of" if serving else "a process of"
         saw = f"port {target.port} is held by {what} user {facts.user(holder.uid)}"
+        if serving is not None and serving.state_dir is not None:  # root sees it, and may look
+            state = shlex.quote(str(serving.state_dir))
+            return verdict(
+                False,
+                f"{saw}, for {serving.state_dir}; this looked for that of {facts.here.paths.state_dir}",
+                f"look at that one with `OPENCLAW_STATE_DIR={state} openclaw gateway status`, or "
+                f"take another port with {elsewhere}",
+            )
         ask = f"`sudo -iu {sudo_user(holder.uid)} openclaw gateway status`"
         path = aim.configured.loaded.path
         if aim.configured.problem is not None:

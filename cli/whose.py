@@ -57,11 +57,11 @@ def in_full(remedy: str | None, command: str, env: Mapping[str, str]) -> str | N
     """
     if remedy is None or _ANY_COMMAND not in remedy:
         return remedy
-    state_dir = env.get(_STATE_DIR, "").strip()
-    before = f"{_STATE_DIR}={shlex.quote(state_dir)} " if state_dir else ""
+    state_dir = env.get(STATE_DIR_VARIABLE, "").strip()
+    before = f"{STATE_DIR_VARIABLE}={shlex.quote(state_dir)} " if state_dir else ""
     return remedy.replace(_ANY_COMMAND, f"{before}{command}`")
 
 
 #: How `stores.plain_file.who_may` ends, which knows no command line.
 _ANY_COMMAND = "openclaw …`"
-_STATE_DIR = "OPENCLAW_STATE_DIR"
+STATE_DIR_VARIABLE = "OPENCLAW_STATE_DIR"

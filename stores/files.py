@@ -65,7 +65,7 @@ def ensure_private_dir(path: Path) -> None:
             if not path.parent.exists():
                 ensure_private_dir(path.parent)
             with contextlib.suppress(FileExistsError):
-                os.mkdir(path, DIR_MODE)
+                _make(path)
                 owner = os.stat(path.parent)
                 _give_to(path, owner.st_uid, owner.st_gid)
         status = os.stat(path)
@@ -78,6 +78,18 @@ def ensure_private_dir(path: Path) -> None:
             _set_mode(path, DIR_MODE)
     except OSError as error:
         raise unusable(path, error) from error
+
+
+def _make(path: Path) -> None:
+    try:
+        os.mkdir(path, DIR_MODE)
+    except PermissionError as error:
+        if os.stat(path.parent).st_uid == os.geteuid():
+            raise
+        raise StoreError(
+            f"cannot make the folder {path}: {path.parent} is not yours to write to",
+            remedy="name a folder of yours in `OPENCLAW_STATE_DIR`, or set `HOME` to one",
+        ) from error
 
 
 def _set_mode(target: Path | int, mode: int) -> None:

@@ -83,9 +83,10 @@ def who_may(path: Path) -> tuple[str, str]:
 
     shut, owner = _nearest_seen(path)
     us, them = os.geteuid(), name_of(owner)
-    clause = f"{shut} belongs to user {them}; you are {name_of(us)}"
     if owner == us:
-        return clause, f"open it to yourself with `chmod u+rwX {shlex.quote(str(shut))}`"
+        name = shlex.quote(str(shut))
+        return f"{shut} is yours, and shut to you too", f"open it with `chmod u+rwX {name}`"
+    clause = f"{shut} belongs to user {them}; you are {name_of(us)}"
     user = them if them != str(owner) else f"'#{owner}'"
     return clause, f"run it as that user: `sudo -u {user} openclaw …`"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -214,6 +215,36 @@ def test_what_killed_programs_left_is_removed(doctor: Doctor, state_dir: Path):
     assert ids(after) == set()
     assert (old.exists(), new.exists()) == (False, True)
     assert (state_dir / "gateway.lock").read_text() == ""
+
+
+@pytest.mark.parametrize(
+    ("remote", "told"),
+    [
+        pytest.param('{url: "wss://gateway.example"}', "mode-remote", id="as-it-is-meant"),
+        pytest.param("{}", "config-start", id="without-an-address"),
+    ],
+)
+def test_a_machine_that_uses_a_gateway_elsewhere_is_not_told_to_start_one(
+    doctor: Doctor, state_dir: Path, remote: str, told: str
+):
+    text = f'{{gateway: {{mode: "remote", remote: {remote}, auth: {{token: "{TOKEN}"}}}}}}'
+    put(state_dir / "openclaw.json", text)
+
+    assert told in ids(doctor("--json"))
+    assert (doctor("--lint").code == 0) is (told == "mode-remote")
+
+
+def test_a_file_in_the_place_of_the_state_directory_is_told(doctor: Doctor, state_dir: Path):
+    shutil.rmtree(state_dir)
+    state_dir.write_text("")
+
+    ended = doctor("--json")
+
+    (found,) = ended.json["findings"]
+    assert (found["id"], found["command"]) == (
+        "state-dir-untrusted",
+        f"mv {state_dir} {state_dir}.old",
+    )
 
 
 def test_where_modes_have_no_effect_that_is_told_and_nothing_closed(

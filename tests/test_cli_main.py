@@ -322,3 +322,22 @@ def test_a_failing_file_is_no_failing_output(
 )
 def test_what_was_typed_is_named_again_without_its_secrets(words: list[str], typed: str):
     assert _typed(words) == typed
+
+
+def test_a_list_of_commands_cuts_no_sentence_off(capsys: pytest.CaptureFixture[str]):
+    for group in ("gateway", "devices", "config", "security", "nodes"):
+        _, out, _ = run([group, "--help"], capsys)
+
+        assert "..." not in out.partition("Commands:")[2], group
+
+
+def test_every_command_of_the_gateway_exists():
+    context = click.Context(root)
+    gateway = root.get_command(context, "gateway")
+
+    assert isinstance(gateway, click.Group)
+    for name in gateway.list_commands(context):
+        command = gateway.get_command(context, name)
+        assert command is not None
+        assert command.name == name
+        assert command.epilog, name

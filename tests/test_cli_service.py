@@ -38,8 +38,8 @@ def machine(
 @pytest.mark.parametrize(
     ("words", "remedy"),
     [
-        (("--port", "18790"), "`openclaw config set gateway.port N`"),
-        (("--token", "S3cret"), "`openclaw config set gateway.auth.token TEXT`"),
+        (("--port", "18790"), "openclaw config set gateway.port N`"),
+        (("--token", "S3cret"), "openclaw config set gateway.auth.token TEXT`"),
         (("--run-as", "me"), "--system"),
     ],
     ids=["port", "secret", "account-of-a-user-unit"],

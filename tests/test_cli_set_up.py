@@ -85,12 +85,22 @@ def test_a_shell_without_completion_is_refused(run: Run):
     assert "openclaw completion -s bash" in ended.err
 
 
-def test_the_program_completes_its_commands(run: Run, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        pytest.param("devices app", "approve", id="command"),
+        pytest.param("gateway unin", "uninstall", id="group-that-runs-without-a-command"),
+        pytest.param("gateway status --req", "--require-rpc", id="option"),
+    ],
+)
+def test_the_program_completes_its_commands(
+    run: Run, monkeypatch: pytest.MonkeyPatch, typed: str, offered: str
+):
     monkeypatch.setenv("_OPENCLAW_COMPLETE", "bash_complete")
-    monkeypatch.setenv("COMP_WORDS", "openclaw devices app")
-    monkeypatch.setenv("COMP_CWORD", "2")
+    monkeypatch.setenv("COMP_WORDS", f"openclaw {typed}")
+    monkeypatch.setenv("COMP_CWORD", str(len(typed.split())))
 
-    assert run().out == "plain,approve\n"
+    assert run().out == f"plain,{offered}\n"
 
 
 def test_pairing_list_counts_devices_and_says_where_they_are(run: Run, tmp_path: Path):

@@ -17,6 +17,7 @@ from cli.status_authorisation import capability, judge_authorisation
 from cli.status_facts import SecretSeen, StatusFacts
 from cli.status_gateway import NAMES, Report, lines_of
 from cli.status_knock import Knock, Stage
+from cli.status_remarks import Remark
 from cli.status_verdict import Verdict, judge_handshake, judge_process
 from stores.config.load import interpret
 from stores.port_owner import PortOwner
@@ -181,3 +182,24 @@ def test_colour_moves_no_column(monkeypatch: pytest.MonkeyPatch):
 
     assert any("\x1b[31mfailed" in one for one in coloured)
     assert [re.sub(r"\x1b\[\d+m", "", one) for one in coloured] == plain
+
+
+def test_what_is_too_long_for_a_terminal_is_wrapped_and_its_commands_are_not(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setenv("NO_COLOR", "1")
+    long = Verdict(
+        good=False, saw="it is " + "very " * 20 + "long", remedy="a " * 30 + "`do it now`"
+    )
+    remark = Remark("kind", "w " * 50, "see `this and that`")
+    report = Report(facts(), dict.fromkeys(NAMES, long), [remark])
+
+    whole = list(lines_of(report))
+    lines = list(lines_of(report, width=60))
+
+    assert max(map(len, whole)) > 100
+    assert max(map(len, lines)) <= 60
+    assert "".join("".join(lines).split()) == "".join("".join(whole).split())
+    assert sum("`do it now`" in one for one in lines) == len(NAMES)
+    assert "   A a a" in "\n".join(lines)
+    assert "  See `this and that`" in lines

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
+from itertools import pairwise
 
 import pytest
 
@@ -119,6 +121,21 @@ def test_a_container_can_do_no_more_than_it_must(name):
     assert one["security_opt"] == ["no-new-privileges:true"]
     assert one["tmpfs"] == ["/tmp"]
     assert not {"privileged", "cap_add", "user", "pid", "ipc"} & set(one)
+
+
+def test_the_run_line_of_the_how_to_is_as_narrow_as_the_compose_file():
+    text = (ROOT / "docs" / "how-to" / "container.md").read_text().replace("\\\n", " ")
+    (line,) = [one for one in text.splitlines() if one.startswith("docker run ")]
+    words = shlex.split(line)
+
+    assert "--read-only" in words
+    given = dict(pairwise(words))
+    assert given["--cap-drop"] == "ALL"
+    assert given["--security-opt"] == "no-new-privileges"
+    assert given["--tmpfs"] == "/tmp"
+    assert given["-p"] == service(GATEWAY)["ports"][0]
+    assert given["-v"] == service(GATEWAY)["volumes"][0]
+    assert given["--restart"] == service(GATEWAY)["restart"]
 
 
 @pytest.mark.parametrize("name", [GATEWAY, CLI])

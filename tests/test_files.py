@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import resource
 import shutil
@@ -11,6 +12,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,6 +37,7 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root acts for anoth
 HOLD = """
 import sys
 from pathlib import Path
+from typing import Any
 from stores.files import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
@@ -358,3 +361,22 @@ def test_a_stamp_is_mtime_size_and_inode(tmp_path):
 
 def test_no_limit_of_this_test_process_was_touched():
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
+
+
+@pytest.mark.parametrize("ours", [True, False], ids=["own-folder", "folder-of-another"])
+def test_a_folder_that_may_not_be_made_says_whose_its_place_is(
+    tmp_path, monkeypatch: pytest.MonkeyPatch, *, ours: bool
+):
+    def refuse(path: Any, _mode: int) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "mkdir", refuse)
+    uid = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: uid if ours else uid + 1)
+
+    with pytest.raises(StoreError) as refused:
+        ensure_private_dir(tmp_path / "new")
+
+    told = str(refused.value)
+    assert ("`OPENCLAW_STATE_DIR`" in told) is not ours
+    assert (f"cannot make the folder {tmp_path / 'new'}" in told) is not ours

@@ -90,14 +90,16 @@ def nameless(uid: int) -> None:
 
 
 def test_a_folder_of_ours_that_is_shut_is_opened_by_us(tmp_path):
-    _, remedy = who_may(tmp_path / "none" / "nothing")
+    clause, remedy = who_may(tmp_path / "none" / "nothing")
 
-    assert remedy == f"open it to yourself with `chmod u+rwX {tmp_path}`"
+    assert clause == f"{tmp_path} is yours, and shut to you too"
+    assert remedy == f"open it with `chmod u+rwX {tmp_path}`"
 
 
 def test_nothing_that_can_be_seen_is_roots(monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(os, "stat", shut)
+        patch.setattr(os, "geteuid", lambda: 1)
         clause, _ = who_may(Path("/a/b"))
 
     assert clause.startswith("/a/b belongs to user root")

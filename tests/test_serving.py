@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from stores.owner import user_name
 from stores.port_owner import start_time_of
 from stores.serving import Serving, gateway_on, may_be_served, read_lock_note
 
@@ -78,3 +83,36 @@ def test_a_note_behind_a_link_is_none(tmp_path: Path):
     (tmp_path / "gateway.lock").symlink_to(tmp_path / "other")
 
     assert not may_be_served(tmp_path)
+
+
+RUNS = "import sys; print(flush=True); sys.stdin.read()"
+
+
+def test_of_several_that_may_be_it_none_is_named(port: int, monkeypatch: pytest.MonkeyPatch):
+    really = os.scandir
+
+    def shut(path: Any) -> Any:
+        if str(path).endswith("/fd"):  # as those of another user are
+            raise PermissionError
+        return really(path)
+
+    with ExitStack() as running:
+        for _ in range(2):
+            words = [sys.executable, "-c", RUNS, "gateway"]
+            one = running.enter_context(
+                subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            )
+            assert one.stdout is not None
+            one.stdout.readline()
+        monkeypatch.setattr(os, "scandir", shut)
+        found = gateway_on(port)
+        monkeypatch.undo()
+
+    assert found == Serving(port, os.geteuid(), None)
+    assert found.in_words() == f"the gateway on port {port} (user {user_name(os.geteuid())})"
+
+
+def test_a_gateway_whose_process_is_known_is_named_with_it():
+    user = user_name(os.geteuid())
+
+    assert Serving(7, os.geteuid(), 77).in_words() == f"the gateway on port 7 (pid 77, user {user})"

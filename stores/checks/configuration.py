@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from stores.checks.finding import Finding, Scene, Severity, command_in
 from stores.config.load import InvalidConfigError, in_force
+from stores.config.model import GatewayMode
 from stores.config.startup import refuse_unsafe_start
 from stores.errors import ConfigError, UserFacingError
 from stores.fingerprint import secret_fingerprint
@@ -82,6 +83,16 @@ def _ignored(scene: Scene) -> Iterator[Finding]:
 
 def _start(scene: Scene) -> Iterator[Finding]:
     problem = scene.auth_fault
+    gateway = scene.loaded.config.gateway if scene.loaded is not None else None
+    if gateway is not None and gateway.mode is GatewayMode.REMOTE and gateway.remote.url:
+        yield Finding(
+            id="mode-remote",
+            severity=Severity.INFO,
+            title="This machine uses a gateway elsewhere, so none starts here",
+            saw=f"gateway.mode is remote, and gateway.remote.url is {gateway.remote.url}",
+            command=scene.command("gateway probe"),
+        )
+        return
     if scene.loaded is not None and scene.auth is not None:
         try:
             refuse_unsafe_start(scene.loaded.config, scene.auth)

@@ -78,6 +78,17 @@ def test_who_may_not_look_is_not_told_that_nothing_runs(state_dir: Path) -> None
     assert told["remedy"]["command"] == again
 
 
+def test_who_has_no_home_is_told_to_name_a_folder_and_not_to_become_root(tmp_path: Path) -> None:
+    env = {"HOME": "/nonexistent", "OPENCLAW_STATE_DIR": ""}
+    for words in (("gateway", "run"), ("health", "--token", "T")):
+        ran = openclaw(tmp_path / "s", *words, inside=AS_NOBODY, env=env)
+
+        assert ran.code in (1, 78)
+        assert "cannot make the folder /nonexistent: / is not yours to write to" in ran.err
+        assert "`OPENCLAW_STATE_DIR`" in ran.err
+        assert "sudo" not in ran.err
+
+
 def test_a_gateway_of_the_owner_is_not_taken_for_one_of_other_files(state_dir: Path) -> None:
     with running_gateway(state_dir) as gateway:
         env = {"OPENCLAW_GATEWAY_PORT": str(gateway.port)}

@@ -100,6 +100,27 @@ def test_the_service_of_the_machine_is_hardened_and_works(box: Box, account: str
     assert box.ok("stat", "-c", "%U %a", unit) == "root 644"
 
 
+def test_root_is_shown_the_service_of_the_machine_and_the_way_to_it(box: Box, account: str) -> None:
+    assert box.run(PROGRAM, "gateway", "install", "--system").code == 0
+
+    status = box.run(PROGRAM, "gateway", "status", "--system", "--json", "--require-rpc")
+    elsewhere = {"OPENCLAW_STATE_DIR": "/root/of-my-own"}
+    own = box.run(PROGRAM, "gateway", "status", "--json", env=elsewhere)
+    box.ok("systemctl", "stop", "openclaw-gateway")
+    down = box.run(PROGRAM, "gateway", "status", "--system", "--json")
+
+    assert status.code == 0, status.err
+    assert [one["ok"] for one in status.json["verdicts"].values()] == [True, True, True]
+    assert status.json["warnings"] == []
+    process = own.json["verdicts"]["process"]
+    assert "user openclaw (uid " in process["saw"]
+    command = process["remedy"]["command"]
+    assert command.startswith("OPENCLAW_STATE_DIR=/")  # the box is another mount namespace's
+    assert command.endswith("/var/lib/openclaw-gateway openclaw gateway status")
+    started = down.json["verdicts"]["process"]["remedy"]["command"]
+    assert started == "openclaw gateway start --system"
+
+
 @pytest.mark.parametrize("verb", ["start", "restart", "stop", "uninstall"])
 def test_the_service_of_the_machine_obeys_root_alone(box: Box, account: str, verb: str) -> None:
     user = box.new_user()

@@ -96,6 +96,23 @@ def test_in_a_session_it_works_and_says_that_it_ends_with_it(box: Box) -> None:
     assert gone_s < 10
 
 
+def test_after_the_logout_that_ended_it_the_status_says_so_with_the_cure(box: Box) -> None:
+    user = box.new_user()
+    assert user.in_session("openclaw gateway install").code == 0
+    eventually(lambda: not user.answers() and not user.has_manager)
+
+    status = user.openclaw("gateway", "status", "--json")
+    overview = user.openclaw("status")
+    health = user.openclaw("health")
+
+    process = status.json["verdicts"]["process"]
+    cure = f"sudo loginctl enable-linger {user.name}"
+    assert "the user does not linger" in process["saw"]
+    assert process["remedy"]["command"] == cure
+    assert f"`{cure}`" in overview.out
+    assert "`openclaw gateway start`" in health.err  # and not a second one in the foreground
+
+
 def test_with_linger_it_outlives_the_session_it_was_installed_in(box: Box) -> None:
     user = box.new_user()
     box.ok("loginctl", "enable-linger", user.name)

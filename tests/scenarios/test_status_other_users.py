@@ -120,7 +120,8 @@ def test_a_state_directory_that_may_not_be_read_still_gives_verdicts(box: Box, r
     assert done.json["verdicts"]["handshake"]["ok"] is True
     (unusable,) = (one for one in done.json["warnings"] if one["kind"] == "config-unusable")
     assert "Permission denied" in unusable["problem"]
-    assert "sudo -u root openclaw" in unusable["remedy"]
+    again = "sudo -u root OPENCLAW_STATE_DIR=/root/.openclaw openclaw gateway status"
+    assert f"`{again}`" in unusable["remedy"]
     assert "Permission denied" in overview.out
     assert "openclaw.json (cannot be used)" in said.out
     assert "another one" not in done.json["verdicts"]["process"]["saw"]
