@@ -21,6 +21,8 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
+from tests.scenarios.programs import Gateway
+
 CHROMIUM = "/usr/bin/chromium"
 
 #: Without them Chromium talks to its maker's hosts, and needs a sandbox that root has not.
@@ -160,6 +162,18 @@ def open_tab(
     here = urlsplit(url).netloc
     elsewhere = [one for one in tab.asked if urlsplit(one).netloc not in (here, "")]
     assert elsewhere == [], elsewhere
+
+
+@contextmanager
+def inside(
+    browser: Browser, gateway: Gateway, section: str = "Devices", **options: Any
+) -> Iterator[Tab]:
+    """Open the page of an owner who is in, in a section."""
+    with open_tab(browser, f"http://127.0.0.1:{gateway.port}/", **options) as tab:
+        tab.open(f"#token={gateway.token}").title("Devices")
+        if section != "Devices":
+            tab.section(section)
+        yield tab
 
 
 def _note(tab: Tab, message: ConsoleMessage) -> None:

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.pems import a_pair
-from tests.scenarios.browser import Tab, open_tab, running_browser
+from tests.scenarios.browser import Tab, open_tab
 from tests.scenarios.clients import knock, stranger
 from tests.scenarios.programs import (
     FORWARDS,
@@ -28,12 +28,6 @@ SECTIONS = ("Devices", "Connections", "Nodes", "Health", "Config", "Logs")
 PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
 WIDE = {"viewport": {"width": 1600, "height": 1000}}
 DARK, LIGHT = {"color_scheme": "dark"}, {"color_scheme": "light"}
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with running_browser(tmp_path_factory.mktemp("browser")) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

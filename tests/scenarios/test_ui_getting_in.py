@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Route
 
-from tests.scenarios.browser import Tab, open_tab, running_browser
+from tests.scenarios.browser import Tab, open_tab
 from tests.scenarios.programs import (
     FORWARDS,
     Gateway,
@@ -23,12 +23,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.real("chromium")]
 
 #: What Chromium writes of a gateway that is down; a page cannot keep it from doing so.
 DOWN = ("WebSocket connection to", "net::ERR_CONNECTION_REFUSED")
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with running_browser(tmp_path_factory.mktemp("browser")) as running:
-        yield running
 
 
 @pytest.fixture
