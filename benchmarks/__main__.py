@@ -18,6 +18,7 @@ from benchmarks.crowd import crowd_rows
 from benchmarks.devices import device_rows
 from benchmarks.effort import FULL, QUICK, Effort
 from benchmarks.footprint import memory_rows, start_rows
+from benchmarks.page import page_rows
 from benchmarks.routing import routing_rows
 from benchmarks.table import Row, table_of
 
@@ -28,6 +29,7 @@ MEASURES: dict[str, Callable[[Effort, Path], Iterator[Row]]] = {
     "crowd": crowd_rows,
     "devices": device_rows,
     "routing": routing_rows,
+    "page": page_rows,
 }
 
 

@@ -19,6 +19,7 @@ class Effort:
         devices: On file where many are.
         questions: To a node, in a round.
         endured: Requests whose traces in memory are looked for.
+        pages: Visits of a browser that was never there.
     """
 
     rounds: int
@@ -30,6 +31,7 @@ class Effort:
     devices: int
     questions: int
     endured: int
+    pages: int
 
 
 FULL = Effort(
@@ -42,6 +44,7 @@ FULL = Effort(
     devices=10_000,
     questions=300,
     endured=100_000,
+    pages=15,
 )
 QUICK = Effort(
     rounds=2,
@@ -53,4 +56,5 @@ QUICK = Effort(
     devices=1000,
     questions=20,
     endured=2_000,
+    pages=2,
 )
