@@ -172,6 +172,12 @@ async def _metrics(door: Door, visit: Visit, request: h11.Request) -> Report | D
             return Report(200, body, kind)
 
 
+async def _page_config(_: Door, visit: Visit, __: h11.Request) -> Report | Denied:
+    """What published Control UIs ask for before they connect; nothing that depends on an agent."""
+    told = {"basePath": visit.settings.page.base_path, "assistantName": "Assistant"}
+    return Report(200, orjson.dumps(told | {"assistantAvatar": "A", "assistantAgentId": "main"}))
+
+
 def _denied(refusal: HttpRefusal, visit: Visit, name: bytes, value: bytes) -> Denied:
     seen = saw_of_head(visit.address, visit.host, visit.origin)
     return Denied(evolve(refusal, seen=seen), ((name, value),))
@@ -195,6 +201,8 @@ def _header(request: h11.Request, wanted: bytes) -> str | None:
 _Answering = Callable[[Door, Visit, h11.Request], Awaitable[Report | Denied]]
 
 REPORTS: dict[bytes, _Answering] = {
+    b"/__openclaw/control-ui-config.json": _page_config,
+    b"/control-ui-config.json": _page_config,
     b"/health": _live,
     b"/healthz": _live,
     b"/metrics": _metrics,

@@ -152,6 +152,18 @@ async def test_under_a_base_path_everything_is_there_twice(tmp_path: Path):
     assert other.status == 404
 
 
+@pytest.mark.parametrize("path", ["/control-ui-config.json", "/__openclaw/control-ui-config.json"])
+async def test_published_pages_are_told_where_they_are(tmp_path: Path, path: str):
+    config: dict[str, object] = {"controlUi": {"basePath": "/claw"}}
+    async with open_gateway(tmp_path / "state", config) as gateway:
+        told = await ask(gateway.port, f"/claw{path}")
+        foreign = await ask(gateway.port, path, headers=(("Origin", "https://evil.example"),))
+
+    assert told.json["basePath"] == "/claw"
+    assert set(told.json) == {"basePath", "assistantName", "assistantAvatar", "assistantAgentId"}
+    assert foreign.status == 403
+
+
 async def test_a_page_that_is_switched_off_says_how_to_switch_it_on(tmp_path: Path):
     config: dict[str, object] = {"controlUi": {"enabled": False}}
     async with open_gateway(tmp_path / "state", config) as gateway:
