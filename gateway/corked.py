@@ -124,8 +124,9 @@ class CorkedStream(trio.abc.Stream):
         self._corked = False
 
     async def say_last(self, data: bytes) -> None:
-        """Send what the library left unsaid when it closed this stream."""
-        await self._inner.send_all(data)
+        """Send what the library left unsaid when it closed this stream; never within a message."""
+        if not self._held:
+            await self._inner.send_all(data)
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait as the inner stream does."""

@@ -171,8 +171,11 @@ def _about_the_rest(door: Door) -> Iterator[Family]:
     yield _one("openclaw_lockouts", "Callers locked out after wrong secrets.", locked)
     yield _one("openclaw_pending_requests", "Devices that wait for approval.", len(book.pending))
     yield _one("openclaw_paired_devices", "Devices that were approved.", len(book.paired))
-    problems = len(runtime.store.problems)
-    yield _one("openclaw_store_problems", "Faults of the device store's files.", problems)
+    problems = len(runtime.store.problems) + len(runtime.nodes.store.problems)
+    told = "Faults of the files of the device store and of the node store."
+    yield _one("openclaw_store_problems", told, problems)
+    asked = runtime.nodes.in_flight
+    yield _one("openclaw_node_questions", "Questions to nodes that wait for an answer.", asked)
     off = int(runtime.config_problem is not None)
     yield _one("openclaw_config_invalid", "1 while the configuration on disk is not in force.", off)
     keys = len(runtime.restart_required)

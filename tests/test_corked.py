@@ -120,3 +120,16 @@ async def test_nothing_goes_out_at_once_on_a_line_that_is_corked_closed_said_goo
         assert [line.send_at_once(b"x") for line in lines] == [None] * 4
         with pytest.raises(trio.ClosedResourceError):
             await closed.flush()
+
+
+async def test_the_last_words_do_not_go_into_the_middle_of_a_message():
+    async with a_line() as (whole, peer), a_line() as (half, other):
+        assert half.send_at_once(b"x" * 1_000_000)
+        for stream in (whole, half):
+            await stream.aclose()
+            await stream.say_last(b"bye")
+
+        assert await peer.receive_some() == b"bye"
+        half._inner.socket.shutdown(trio.socket.SHUT_WR)  # type: ignore[attr-defined]  # a socket
+        received = b"".join([chunk async for chunk in other])
+        assert set(received) == set(b"x")

@@ -49,7 +49,7 @@ def test_every_event_asks_for_what_it_asks_for_elsewhere():
 
 def test_every_event_that_the_gateway_sends_stands_in_the_table():
     sources = "".join(file.read_text() for file in (ROOT / "gateway").rglob("*.py"))
-    sent = set(re.findall(r'\b(?:EventBody|event)\(\s*"([a-z.]+)"', sources))
+    sent = set(re.findall(r'\b(?:EventBody|event)\(\s*"([A-Za-z.]+)"', sources))
 
     assert len(sent) > 10
     assert sent <= {*OURS, *DIRECT}

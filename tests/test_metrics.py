@@ -21,10 +21,12 @@ from gateway.metrics import (
     families,
     render,
 )
+from gateway.node_watch import look
 from gateway.protocol.close import SLOW_CONSUMER
 from gateway.protocol.frames import EventBody
 from gateway.pulse import LAG_EVERY_S, measure_lag
 from tests.imports import ROOT
+from tests.nodes import a_scene
 from tests.serving import open_gateway
 from tests.test_http import ask
 
@@ -181,3 +183,20 @@ def test_a_gateway_that_nobody_scrapes_loads_no_library_for_it():
     code = "import gateway.main, sys; sys.exit('prometheus_client' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+async def test_a_scrape_tells_of_nodes_what_waits_and_what_is_wrong_with_their_files(
+    tmp_path: Path,
+):
+    async with a_scene(tmp_path) as scene:
+        await scene.ask()
+        asked = await scene.asked()
+        (scene.gateway.state_dir / "nodes" / "pending.json").write_text('{"x": {"nodeId": 1}}')
+        await look(scene.gateway.runtime)
+        found = samples(render(families(scene.gateway.door), "")[0])
+        await scene.tell(asked)
+        later = samples(render(families(scene.gateway.door), "")[0])
+
+    assert found[named("openclaw_store_problems")] == 1
+    assert found[named("openclaw_node_questions")] == 1
+    assert later[named("openclaw_node_questions")] == 0
