@@ -38,7 +38,7 @@ from stores.errors import (
 )
 from stores.records import PairedDevice, PendingRequest, Role
 from stores.scopes import covers
-from stores.transition import Caller, Rules, Wish
+from stores.transition import Caller, Wish
 
 logger = logging.getLogger("gateway.ws")
 
@@ -104,13 +104,9 @@ async def request_pairing(
 
 async def waiting_for(door: Door, wish: Wish) -> PendingRequest:
     """Return the pending request for a wish, written only if it is new or needs a refresh."""
-    runtime = door.runtime
-    current = pairing.waiting_request(runtime.store.book, wish)
-    if current is not None:
-        limits = runtime.settings.limits
-        rules = Rules(now_ms=runtime.now_ms(), store_key=b"", new_token=str, ttl_ms=limits.ttl_ms)
-        if not pairing.needs_refresh(current, rules):
-            return current
+    waiting = door.keeper.waiting(wish)
+    if waiting is not None:
+        return waiting
     item: PendingRequest = await door.keeper.apply(partial(pairing.request, wish=wish))
     return item
 

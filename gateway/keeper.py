@@ -20,9 +20,10 @@ from stores import codec
 from stores.decisions import Transition
 from stores.differences import BookEvent, Ended, Renamed, Requested, Resolved, differences
 from stores.errors import StoreError, UserFacingError
-from stores.pairing import expired
+from stores.pairing import expired, needs_refresh, waiting_request
 from stores.record_file import StoreProblem
-from stores.records import DeviceBook
+from stores.records import DeviceBook, PendingRequest
+from stores.transition import Rules, Wish
 
 logger = logging.getLogger("gateway.devices")
 
@@ -89,6 +90,14 @@ class Keeper:
         if isinstance(ticket.outcome, UserFacingError):
             raise ticket.outcome
         return ticket.outcome
+
+    def waiting(self, wish: Wish) -> PendingRequest | None:
+        """Return the request that a wish has left already, while it needs no refresh: no write."""
+        runtime = self.runtime
+        found = waiting_request(runtime.store.book, wish)
+        ttl_ms = runtime.settings.limits.ttl_ms
+        rules = Rules(now_ms=runtime.now_ms(), store_key=b"", new_token=str, ttl_ms=ttl_ms)
+        return None if found is None or needs_refresh(found, rules) else found
 
     async def write_queued(self) -> None:
         """Serve for ever: all transitions that wait are written under one lock.

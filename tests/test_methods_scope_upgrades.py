@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from typing import Any
 
 import pytest
 import trio
 
+from stores import pairing
 from stores.scopes import ADMIN, PAIRING, READ, WRITE
 from stores.transition import Caller
 from tests.patience import wait_until
@@ -38,7 +40,8 @@ async def waited(phone: Wire, request_id: str, into: list[dict[str, Any]]) -> No
     into.append(await phone.result(WAIT, {"requestId": request_id}))
 
 
-async def test_what_is_approved_is_held_at_once_on_the_same_connection(tmp_path):
+async def test_what_is_approved_is_held_at_once_on_the_same_connection(tmp_path, caplog):
+    caplog.set_level(logging.INFO, logger="gateway.ws")
     async with a_gateway(tmp_path) as gateway, admitted(gateway, key=OPERATOR) as operator:
         await paired(gateway, PHONE, scopes=(READ,))
         async with a_phone(gateway) as phone:
@@ -60,6 +63,7 @@ async def test_what_is_approved_is_held_at_once_on_the_same_connection(tmp_path)
         "scopes": [READ, PAIRING],
     }
     assert after["ok"]
+    assert f"device={PHONE.device_id} scopes=operator.read,operator.pairing" in caplog.text
 
 
 @pytest.mark.parametrize("decision", ["approve", "reject"])
@@ -151,6 +155,23 @@ async def test_a_rejected_wish_that_is_asked_again_waits_again(tmp_path):
 
     assert request_id == again  # the code of a wish stays
     assert (rejected["status"], approved["status"]) == ("rejected", "approved")
+
+
+async def test_asking_again_and_again_costs_no_write_and_more_and_more_ends(tmp_path):
+    async with a_gateway(tmp_path) as gateway:
+        await paired(gateway, PHONE, scopes=(READ,))
+        async with a_phone(gateway) as phone:
+            ids = {await asked(phone, WRITE)}
+            stamp = (gateway.state_dir / "devices" / "pending.json").stat()
+            ids |= {await asked(phone, WRITE) for _ in range(5)}
+            same = (gateway.state_dir / "devices" / "pending.json").stat()
+            lists = [[f"operator.x{at}{number}" for number in range(8)] for at in range(5)]
+            last = [await phone.call(REQUEST, {"scopes": one}) for one in lists][-1]
+
+    assert len(ids) == 1
+    assert (stamp.st_ino, stamp.st_mtime_ns) == (same.st_ino, same.st_mtime_ns)
+    assert not last["ok"]
+    assert len(next(iter(gateway.store.read().pending.values())).scopes) <= pairing.MAX_SCOPES
 
 
 async def test_nobody_hears_of_the_request_of_another_device(tmp_path):

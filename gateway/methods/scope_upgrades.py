@@ -7,11 +7,13 @@ connection would get.
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from typing import Any
 
 from gateway.methods.call import Call, checked, invalid_request
 from gateway.methods.devices import decided
+from gateway.policy.words import quoted
 from gateway.protocol.schema import NAME, Closed, ListOf
 from gateway.upgrades import Outcome
 from stores import pairing
@@ -19,6 +21,8 @@ from stores.records import PairedDevice
 from stores.request_id import plain_id
 from stores.scopes import covers, meet, union
 from stores.transition import Wish
+
+logger = logging.getLogger("gateway.ws")
 
 #: Scopes of one request at most (protocol fact).
 MAX_ASKED = 8
@@ -33,7 +37,10 @@ async def request_upgrade(call: Call) -> dict[str, Any]:
     device = _own_device(call)
     if covers(device.granted_scopes(call.session.role), asked):
         return {"status": "approved", "scopes": _widened(call, device, asked)}
-    item = await decided(call, partial(pairing.request, wish=_wish(call, device, asked)))
+    wish = _wish(call, device, asked)
+    item = call.keeper.waiting(wish)
+    if item is None:
+        item = await decided(call, partial(pairing.request, wish=wish))
     call.session.pending_upgrade_id = item.request_id
     return {"status": "pending", "requestId": item.request_id, "scopes": list(item.scopes)}
 
@@ -110,4 +117,11 @@ def _widened(call: Call, device: PairedDevice, asked: tuple[str, ...]) -> list[s
     more = meet(asked, device.granted_scopes(session.role))
     session.admit(role=session.role, scopes=union(session.scopes, more))
     session.pending_upgrade_id = None
+    logger.info(
+        "conn=%s holds more now: device=%s scopes=%s",
+        session.conn_id,
+        device.device_id,
+        quoted(",".join(session.scopes)),
+        extra={"conn": session.conn_id},
+    )
     return list(session.scopes)
