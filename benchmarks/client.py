@@ -41,6 +41,14 @@ class Client:
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=_WITHIN_S)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._unread = b""
+        try:
+            self._nonce = self._opened(port, forwarded_for)
+        except BaseException:
+            self._socket.close()
+            raise
+
+    def _opened(self, port: int, forwarded_for: str | None) -> str:
+        """Ask for the upgrade and return the nonce of the challenge."""
         extra = f"X-Forwarded-For: {forwarded_for}\r\n" if forwarded_for else ""
         self._socket.sendall(
             f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\n"
@@ -50,7 +58,8 @@ class Client:
         while b"\r\n\r\n" not in self._unread:
             self._fill()
         self._unread = self._unread.partition(b"\r\n\r\n")[2]
-        self._nonce: str = self._receive()["payload"]["nonce"]
+        nonce: str = self._receive()["payload"]["nonce"]
+        return nonce
 
     def connect(self, key: KeyPair, *, commands: tuple[str, ...] = ()) -> dict[str, Any]:
         """Shake hands as an operator, or as a node with these commands; return the response."""
@@ -109,8 +118,8 @@ class Client:
 
     def close(self) -> None:
         """Say goodbye and wait until the server has hung up."""
-        self._socket.sendall(_frame(_CLOSE, b"\x03\xe8"))
         try:
+            self._socket.sendall(_frame(_CLOSE, b"\x03\xe8"))
             while self._socket.recv(65_536):
                 pass
         finally:

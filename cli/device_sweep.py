@@ -8,12 +8,15 @@ from typing import Any
 import click
 
 from cli.device_life import confirm, refuse_unasked, yes_option
-from cli.device_road import DeviceRoad, items_of, offline_option
+from cli.device_road import DeviceRoad, items_of, offline_option, typed
 from cli.device_table import paired_table, wall_ms
 from cli.output import json_text, note, say
 from cli.place import TargetOptions, target_options
 from stores.errors import UsageError, UserFacingError
 from stores.timespan import ms_of
+
+#: So many at once are worth a word: over the gateway each is a decision and a write of its own.
+MANY = 100
 
 _TIMES = ("lastSeenAtMs", "approvedAtMs", "createdAtMs")
 _TOKEN_TIMES = ("lastUsedAtMs", "rotatedAtMs", "createdAtMs")
@@ -106,6 +109,11 @@ def _one_by_one(
     ids.sort(key=lambda device_id: device_id == ours)
     rejected, removed = list[str](), list[str]()
     gone = set(ids)
+    if len(ids) >= MANY:
+        note(
+            f"note: the gateway forgets {len(ids)} devices one after the other; "
+            f"on its machine, `{typed()} --offline` is one step"
+        )
     try:
         for item in requests:
             request_id = str(item.get("requestId"))
@@ -119,7 +127,9 @@ def _one_by_one(
         for device_id in ids:
             _over_the_gateway(road, "device.pair.remove", {"deviceId": device_id}, "deviceId")
             removed.append(device_id)
-    except UserFacingError:
+            if len(removed) % MANY == 0:
+                note(f"{len(removed)} of {len(ids)} removed")
+    except (UserFacingError, KeyboardInterrupt):
         note(f"{_count(len(removed), 'device')} of {len(ids)} had been removed before this:")
         raise
     return {"removedDevices": removed, "rejectedPending": rejected}

@@ -7,8 +7,10 @@ what is no fault of the gateway's.
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import trio
 
@@ -17,6 +19,32 @@ TURN_S = 0.01
 
 #: What waits for no promise, but for anything at all, gives up after this.
 PATIENCE_S = 30.0
+
+
+class Stopwatch:
+    """Measures the time since it was made, less what other programs took from some processes.
+
+    Nothing is taken off where the kernel does not count how long threads wait for a processor.
+    """
+
+    def __init__(self, *pids: int) -> None:
+        self._pids = pids
+        self._held_up_s, self._began_s = self._held_up(), time.monotonic()
+
+    def read_s(self, last_of: int | None = None) -> float:
+        """Return the time; ``last_of`` is a process of which all that it waited is taken off."""
+        took_s = time.monotonic() - self._began_s
+        # A thread that ended took its count with it.
+        took_s -= max(0.0, self._held_up() - self._held_up_s)
+        return took_s if last_of is None else took_s - _waited_s(last_of)
+
+    def _held_up(self) -> float:
+        return sum(map(_waited_s, self._pids))
+
+
+def _waited_s(pid: int) -> float:
+    counts = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(one.read_text().split()[1]) for one in counts) / 1e9
 
 
 @asynccontextmanager

@@ -17,7 +17,7 @@ from tests.wire import Wire, open_wire
 FORWARDED = (("X-Forwarded-For", "203.0.113.9"),)
 
 #: Longest life of a test's gateway: a test that hangs is ended by it, not by the runner.
-PATIENCE_S = 15
+PATIENCE_S = 30
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cli import device_sweep
 from stores.identity import open_identity
 from tests.machine import Machine, now_ms
 from tests.peers import FakeGateway, closed_port, listening
@@ -127,6 +128,24 @@ def test_a_span_that_is_none_prunes_nothing(machine: Machine, span: str):
 
     assert ran.code == 2
     assert "90d" in ran.err
+
+
+def test_many_over_the_gateway_are_told_how_it_goes_and_what_is_one_step(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(device_sweep, "MANY", 2)
+    devices = [{"deviceId": f"{number:02}" * 32} for number in range(3)]
+    gateway = FakeGateway(
+        answers={"device.pair.list": {"pending": [], "paired": devices}, "device.pair.remove": {}}
+    )
+
+    with listening(gateway) as port:
+        machine.configure(port)
+        ran = machine.run("devices", "clear", "--yes")
+
+    assert ran.out == "Cleared 3 paired devices\n"
+    assert "`openclaw devices clear --yes --offline` is one step" in ran.err
+    assert "2 of 3 removed" in ran.err
 
 
 @pytest.mark.parametrize(

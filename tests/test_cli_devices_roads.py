@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import time
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.machine import Machine, now_ms
+from tests.patience import Stopwatch
 from tests.peers import FakeGateway, Serve, closed_port, listening, says, silent, upgrades
 
 LISTED = {"pending": [], "paired": [{"deviceId": "ab" * 32, "displayName": "from-the-gateway"}]}
@@ -151,9 +152,9 @@ def test_a_frozen_gateway_costs_less_than_two_seconds(machine: Machine):
 
     with listening(silent) as port:
         machine.configure(port)
-        started = time.monotonic()
+        watch = Stopwatch(os.getpid())
         ran = machine.run("devices", "approve", item.request_id)
-        took_s = time.monotonic() - started
+        took_s = watch.read_s()
 
     assert ran.code == 0
     assert took_s < 2

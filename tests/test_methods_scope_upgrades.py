@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from stores import pairing
-from stores.scopes import ADMIN, PAIRING, READ, WRITE
+from stores.scopes import ADMIN, KNOWN, PAIRING, READ, WRITE
 from stores.transition import Caller
 from tests.patience import wait_until
 from tests.serving import TOKEN, Serving
@@ -25,7 +25,7 @@ REQUEST, WAIT = "device.scopes.requestUpgrade", "device.scopes.waitUpgrade"
 async def asked(phone: Wire, *scopes: str) -> str:
     """Ask for scopes that wait for a decision; return the id of the request."""
     pending = await phone.result(REQUEST, {"scopes": list(scopes)})
-    assert pending["status"] == "pending"
+    assert pending.keys() == {"requestId"}
     request_id: str = pending["requestId"]
     return request_id
 
@@ -43,7 +43,7 @@ async def waited(phone: Wire, request_id: str, into: list[dict[str, Any]]) -> No
 async def test_what_is_approved_is_held_at_once_on_the_same_connection(tmp_path, caplog):
     caplog.set_level(logging.INFO, logger="gateway.ws")
     async with a_gateway(tmp_path) as gateway, admitted(gateway, key=OPERATOR) as operator:
-        await paired(gateway, PHONE, scopes=(READ,))
+        token = await paired(gateway, PHONE, scopes=(READ,))
         async with a_phone(gateway) as phone:
             before = await phone.call("device.pair.list")
             request_id = await asked(phone, PAIRING)
@@ -59,8 +59,9 @@ async def test_what_is_approved_is_held_at_once_on_the_same_connection(tmp_path,
     assert (listed[0]["scopes"], listed[0]["remoteIp"]) == ([PAIRING], "127.0.0.1")
     assert approved == {
         "status": "approved",
-        "requestId": request_id,
-        "scopes": [READ, PAIRING],
+        "requestId": request_id.lower(),
+        "deviceToken": token,
+        "scopes": [PAIRING, READ],
     }
     assert after["ok"]
     assert f"device={PHONE.device_id} scopes=operator.read,operator.pairing" in caplog.text
@@ -116,15 +117,30 @@ async def test_a_request_nobody_decides_expires(tmp_path):
     assert answer == {"status": "expired", "requestId": request_id}
 
 
-async def test_what_is_held_already_is_not_asked_for(tmp_path):
+async def test_what_the_device_has_already_is_approved_at_once(tmp_path):
     async with a_gateway(tmp_path) as gateway:
-        await paired(gateway, PHONE, scopes=(READ, WRITE))
+        token = await paired(gateway, PHONE, scopes=(READ, WRITE))
         async with a_phone(gateway) as phone:
-            answer = await phone.result(REQUEST, {"scopes": [WRITE]})
+            request_id = await asked(phone, WRITE)
+            answer = await phone.result(WAIT, {"requestId": request_id})
             pending = gateway.store.read().pending
+            writes = await phone.call("node.invoke", {})
 
-    assert answer == {"status": "approved", "scopes": [READ, WRITE]}
+    approved = {"status": "approved", "requestId": request_id, "deviceToken": token}
+    assert answer == approved | {"scopes": [READ, WRITE]}
+    assert "missing scope" not in writes["error"]["message"]
     assert pending == {}
+
+
+async def test_no_more_scopes_are_told_than_clients_take(tmp_path):
+    every = tuple(sorted(KNOWN))
+    async with a_gateway(tmp_path) as gateway:
+        await paired(gateway, PHONE, scopes=every)
+        async with a_phone(gateway) as phone:
+            answer = await phone.result(WAIT, {"requestId": await asked(phone, WRITE)})
+
+    assert len(every) > 8
+    assert answer["scopes"] == [ADMIN]
 
 
 async def test_who_asks_for_more_is_answered_by_the_request_that_took_the_place(tmp_path):
@@ -139,7 +155,9 @@ async def test_who_asks_for_more_is_answered_by_the_request_that_took_the_place(
                 await operator.result("device.pair.approve", {"requestId": second})
 
     assert first != second
-    assert answers == [{"status": "approved", "requestId": first, "scopes": [READ, WRITE]}]
+    (answer,) = answers
+    assert (answer["status"], answer["requestId"]) == ("approved", first)
+    assert answer["scopes"] == [PAIRING, READ, WRITE]
 
 
 async def test_a_rejected_wish_that_is_asked_again_waits_again(tmp_path):

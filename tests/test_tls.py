@@ -60,7 +60,7 @@ async def get(port: int, context: ssl.SSLContext, *, address: str = "127.0.0.1")
     stream = await trio.open_tcp_stream(address, port)
     line = trio.SSLStream(stream, context, server_hostname=address)
     answer = b""
-    with trio.fail_after(5):
+    with trio.fail_after(15):
         async with stream:
             await line.send_all(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
             while chunk := await line.receive_some():

@@ -32,36 +32,61 @@ _REQUEST_ID = Closed({"requestId": NAME})
 
 
 async def request_upgrade(call: Call) -> dict[str, Any]:
-    """Answer ``device.scopes.requestUpgrade``: what waits now, or that there is nothing to ask."""
+    """Answer ``device.scopes.requestUpgrade`` with the id to wait for, and nothing else.
+
+    What the device has already is approved: who waits for it, by the id of the connection, is
+    answered at once.
+    """
     asked = tuple(checked(call, "device.scopes.requestUpgrade", _SCOPES)["scopes"])
     device = _own_device(call)
     if covers(device.granted_scopes(call.session.role), asked):
-        return {"status": "approved", "scopes": _widened(call, device, asked)}
+        _widen(call, device, asked)
+        return {"requestId": call.session.conn_id}
     wish = _wish(call, device, asked)
     item = call.keeper.waiting(wish)
     if item is None:
         item = await decided(call, partial(pairing.request, wish=wish))
     call.session.pending_upgrade_id = item.request_id
-    return {"status": "pending", "requestId": item.request_id, "scopes": list(item.scopes)}
+    return {"requestId": item.request_id}
 
 
 async def wait_upgrade(call: Call) -> dict[str, Any]:
     """Answer ``device.scopes.waitUpgrade`` when the request of this device is decided or expires.
 
-    A request that was superseded is waited for in the one that took its place.
+    A request that was superseded is waited for in the one that took its place. Approved, the
+    device is told its token, which is the one it has, as in every hello.
     """
     reference = checked(call, "device.scopes.waitUpgrade", _REQUEST_ID)["requestId"]
-    device_id = _own_device(call).device_id
-    first = outcome = await _end_of(call, reference, device_id)
-    while outcome.superseded and (left := call.keeper.announced.pending_of(device_id)):
+    device = _own_device(call)
+    if reference == call.session.conn_id:
+        return _approved(call, device, reference)
+    first = outcome = await _end_of(call, reference, device.device_id)
+    while outcome.superseded and (left := call.keeper.announced.pending_of(device.device_id)):
         outcome = await call.keeper.upgrades.decided(left[-1])
     device, asked = _own_device(call), first.item.asked_scopes
-    answer: dict[str, Any] = {"status": outcome.decision, "requestId": first.item.request_id}
     if covers(device.granted_scopes(call.session.role), asked):
-        answer |= {"status": "approved", "scopes": _widened(call, device, asked)}
-    elif outcome.reason == "expired":
-        answer["status"] = "expired"
-    return answer
+        _widen(call, device, asked)
+        return _approved(call, device, reference)
+    expired = outcome.reason == "expired"
+    return {"status": "expired" if expired else "rejected", "requestId": reference}
+
+
+def _approved(call: Call, device: PairedDevice, reference: str) -> dict[str, Any]:
+    role = call.session.role
+    token, scopes = device.live_token(role), device.granted_scopes(role)
+    assert token is not None  # else it would not be the session's own device
+    if len(scopes) > MAX_ASKED:  # as many as clients take, without what others contain
+        scopes = tuple(one for one in scopes if not covers(_without(scopes, one), (one,)))
+    return {
+        "status": "approved",
+        "requestId": reference,  # as it was asked: clients compare it
+        "deviceToken": token.token,
+        "scopes": list(scopes),
+    }
+
+
+def _without(scopes: tuple[str, ...], one: str) -> tuple[str, ...]:
+    return tuple(scope for scope in scopes if scope != one)
 
 
 async def _end_of(call: Call, reference: str, device_id: str) -> Outcome:
@@ -111,12 +136,14 @@ def _wish(call: Call, device: PairedDevice, asked: tuple[str, ...]) -> Wish:
     )
 
 
-def _widened(call: Call, device: PairedDevice, asked: tuple[str, ...]) -> list[str]:
-    """Give a session what a new connection that asks for this too would get; return its scopes."""
+def _widen(call: Call, device: PairedDevice, asked: tuple[str, ...]) -> None:
+    """Give a session what a new connection that asks for this too would get, besides what it has."""
     session = call.session
     more = meet(asked, device.granted_scopes(session.role))
-    session.admit(role=session.role, scopes=union(session.scopes, more))
     session.pending_upgrade_id = None
+    if covers(session.scopes, more):
+        return
+    session.admit(role=session.role, scopes=union(session.scopes, more))
     logger.info(
         "conn=%s holds more now: device=%s scopes=%s",
         session.conn_id,
@@ -124,4 +151,3 @@ def _widened(call: Call, device: PairedDevice, asked: tuple[str, ...]) -> list[s
         quoted(",".join(session.scopes)),
         extra={"conn": session.conn_id},
     )
-    return list(session.scopes)

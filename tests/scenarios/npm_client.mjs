@@ -1,5 +1,6 @@
 // Drives the published npm client from the outside: connects as its options say, prints one JSON line per event.
 // Usage: node npm_client.mjs FOLDER OPTIONS-JSON [METHOD PARAMS-JSON]...
+// The method "upgrade" asks for scopes as the client's own helper does, and waits for the decision.
 import { createHash, createPrivateKey, createPublicKey, sign } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -9,7 +10,7 @@ import { pathToFileURL } from "node:url";
 const [folder, optionsText, ...calls] = process.argv.slice(2);
 const packages = process.env.OPENCLAW_TEST_NPM_DIR;
 const load = (name) => import(pathToFileURL(createRequire(join(packages, "x.js")).resolve(name)).href);
-const { GatewayClient } = await load("@openclaw/gateway-client");
+const { GatewayClient, GatewayScopeUpgrade } = await load("@openclaw/gateway-client");
 const say = (what) => console.log(JSON.stringify(what));
 
 const seed = createHash("sha256").update(folder).digest();
@@ -33,6 +34,17 @@ const hostDeps = {
   clearDeviceAuthToken: () => say({ cleared: true }),
 };
 
+const upgrade = ({ scopes }) =>
+  new GatewayScopeUpgrade({
+    request: (method, params, options) => client.request(method, params, options),
+    tokenStore: { store: async (kept) => hostDeps.storeDeviceAuthToken(kept) },
+    reconnect: () => say({ reconnects: true }),
+  }).requestScopeUpgrade({
+    scopes,
+    binding: { clientId: "cli", deviceId: identity.deviceId, role: "operator" },
+    onPending: (requestId) => say({ pending: requestId }),
+  });
+
 const end = (code) => {
   client.stop();
   setTimeout(() => process.exit(code), 50);
@@ -52,7 +64,9 @@ const client = new GatewayClient({
     say({ hello });
     try {
       for (let at = 0; at < calls.length; at += 2) {
-        say({ method: calls[at], result: await client.request(calls[at], JSON.parse(calls[at + 1])) });
+        const params = JSON.parse(calls[at + 1]);
+        const result = calls[at] === "upgrade" ? await upgrade(params) : await client.request(calls[at], params);
+        say({ method: calls[at], result });
       }
       end(0);
     } catch (error) {

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,13 @@ import pytest
 
 from tests.scenarios.clients import knock, new_key
 from tests.scenarios.clients import stranger as stranger_words
-from tests.scenarios.programs import FORWARDS, Gateway, running_gateway, running_nginx
+from tests.scenarios.programs import (
+    FORWARDS,
+    Gateway,
+    eventually,
+    running_gateway,
+    running_nginx,
+)
 
 SCRIPT = Path(__file__).with_name("npm_client.mjs")
 pytestmark = pytest.mark.slow
@@ -118,6 +125,39 @@ def test_the_npm_client_comes_back_with_its_device_token_alone(tmp_path: Path) -
         lines = npm_client(tmp_path / "phone", proxy, None, scopes=["operator.read"])
 
     assert seen(lines, "hello")["hello"]["auth"]["method"] == "device-token"
+
+
+@pytest.mark.real("node", "npm-client", "nginx")
+@pytest.mark.parametrize(("verb", "becomes"), [("approve", "approved"), ("reject", "rejected")])
+def test_the_npm_client_asks_for_more_and_waits(tmp_path: Path, verb: str, becomes: str) -> None:
+    phone = tmp_path / "phone"
+    with (
+        running_gateway(tmp_path / "home" / ".openclaw") as gateway,
+        running_nginx(tmp_path / "nginx", gateway.port, *FORWARDS) as proxy,
+        ThreadPoolExecutor(1) as beside,
+    ):
+        lines = npm_client(phone, proxy, gateway.token, scopes=["operator.read"])
+        request_id = seen(lines, "refused")["details"]["requestId"]
+        assert gateway.openclaw("devices", "approve", request_id).code == 0
+        calls: tuple[Any, ...] = ("upgrade", {"scopes": ["operator.write"]}, "node.invoke", {})
+        asking = beside.submit(
+            npm_client, phone, proxy, gateway.token, *calls, scopes=["operator.read"]
+        )
+        eventually(lambda: gateway.kept("pending.json"))
+        (waiting,) = gateway.kept("pending.json")
+        assert gateway.openclaw("devices", verb, waiting).code == 0
+        lines = asking.result()
+
+    assert seen(lines, "pending")["pending"] == waiting
+    result = next(line["result"] for line in lines if line.get("method") == "upgrade")
+    assert (result["status"], result["requestId"]) == (becomes, waiting)
+    missing = "missing scope: operator.write" in seen(lines, "failed")["failed"]
+    assert missing is (verb == "reject")
+    if verb == "approve":
+        assert result["scopes"] == ["operator.read", "operator.write"]
+        kept = json.loads((phone / "device-token.json").read_text())
+        tokens = [one["tokens"] for one in gateway.kept("paired.json").values()]
+        assert kept["token"] in [one["operator"]["token"] for one in tokens]
 
 
 SDK_PROGRAM = """

@@ -145,7 +145,7 @@ def test_a_guest_that_never_says_goodbye_does_not_keep_it(state_dir: Path) -> No
         took_s = time.monotonic() - started
 
     assert code == 0
-    assert took_s < 6.0
+    assert took_s < DRAIN_S + 4
 
 
 def test_a_hang_up_reloads_and_never_kills(state_dir: Path) -> None:
@@ -193,4 +193,4 @@ def test_it_stops_while_a_stranger_is_half_way_through_the_door(state_dir: Path)
         took_s = time.monotonic() - started
 
     assert code == 0
-    assert took_s < 6.0
+    assert took_s < DRAIN_S + 4

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import threading
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryFile
 
+from tests.patience import Stopwatch
 from tests.scenarios.programs import OPENCLAW, Finished, Gateway, environment
 
 
@@ -21,20 +21,23 @@ def timed(
     What the gateway was held up meanwhile is taken off too: the command waits for it.
     """
     named = {"OPENCLAW_GATEWAY_PORT": str(gateway.port)} | dict(env or {})
-    before_s = _held_up_s(gateway.process.pid)
-    done, took_s = timed_openclaw(gateway.state_dir, *words, env=named)
-    return done, took_s - (_held_up_s(gateway.process.pid) - before_s)
+    watch = Stopwatch(gateway.process.pid)
+    return timed_openclaw(gateway.state_dir, *words, env=named, watch=watch)
 
 
 def timed_openclaw(
-    state_dir: Path, *words: str, env: Mapping[str, str], timeout_s: float = 30.0
+    state_dir: Path,
+    *words: str,
+    env: Mapping[str, str],
+    timeout_s: float = 30.0,
+    watch: Stopwatch | None = None,
 ) -> tuple[Finished, float]:
     """Run a command to its end; return what it did and the time it took by itself, s.
 
     What is promised in seconds is promised on a machine that is not busy with something else.
     """
     with TemporaryFile("w+") as out, TemporaryFile("w+") as err:
-        began_s = time.monotonic()
+        watch = watch or Stopwatch()
         process = subprocess.Popen(
             [*OPENCLAW, *words],
             env=environment(state_dir) | dict(env),
@@ -47,15 +50,9 @@ def timed_openclaw(
         killing.start()
         # Not reaped yet: what the kernel counted of a process goes with it.
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-        took_s = time.monotonic() - began_s - _held_up_s(process.pid)
+        took_s = watch.read_s(last_of=process.pid)
         killing.cancel()
         code = process.wait()
         out.seek(0)
         err.seek(0)
         return Finished(code, out.read(), err.read()), took_s
-
-
-def _held_up_s(pid: int) -> float:
-    """Return how long a process's threads were ready to run while the processors ran others."""
-    counts = Path(f"/proc/{pid}/task").glob("*/schedstat")  # none where the kernel does not count
-    return sum(int(one.read_text().split()[1]) for one in counts) / 1e9
