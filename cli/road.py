@@ -38,6 +38,10 @@ if TYPE_CHECKING:
 
     from cli.client import Answer
     from stores.paths import Paths
+    from stores.running import Running
+
+#: A process that is stopped is given time to go on by itself, as under a debugger, and no more.
+STOPPED_WITHIN_S = 0.3
 
 
 @frozen(kw_only=True)
@@ -167,6 +171,8 @@ def ask(road: Road, method: str, params: Any = None, *, timeout_s: float) -> Ans
     Raises:
         CallError: it failed; the cause and the gateway are named.
     """
+    if _stopped(road) is not None:
+        timeout_s = min(timeout_s, STOPPED_WITHIN_S)
     try:
         with progress(f"asking {road.target.url} ({method})"):
             return _ask(road, method, params, timeout_s=timeout_s)
@@ -294,14 +300,21 @@ def _name_who_listens(error: CredentialsRequiredError, port: int) -> None:
     )
 
 
-def _name_stopped(error: GatewayUnreachableError, road: Road) -> bool:
-    """Say that the process of this machine's gateway is stopped, so that it answers nobody."""
-    from stores.running import Standing, read_running  # late: only failures need it
+def _stopped(road: Road) -> Running | None:
+    """Return this machine's gateway if its process is stopped by a signal, so that it answers nobody."""
+    if not road.target.is_local_default:
+        return None
+    from stores.running import Standing, read_running  # late: a call elsewhere does without
 
     running = read_running(road.place.paths.state_dir)
     if running is None or running.standing is not Standing.STOPPED:
-        return False
-    if running.port != road.target.port:
+        return None
+    return running if running.port == road.target.port else None
+
+
+def _name_stopped(error: GatewayUnreachableError, road: Road) -> bool:
+    running = _stopped(road)
+    if running is None:
         return False
     error.problem += f"; the gateway's process (pid {running.pid}) is stopped by a signal"
     error.remedy = f"let it go on with `kill -CONT {running.pid}`"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from attrs import evolve, field, frozen
 
 from cli.client import ROLE, Presented
+from cli.output import note
 from cli.place import Place, TargetOptions
 from stores.config.history import load_last_known_good
 from stores.config.load import LoadedConfig, in_force, interpret, load_config
@@ -198,6 +199,8 @@ def _with_credentials(aim: Aim, options: TargetOptions, here: Place) -> Aim:
         aim = evolve(aim, target=refuse_plaintext(target, env))
         refuse_strangers(aim)
         credentials = resolve_client_credentials(loaded, env, target, flags)
+        for warning in credentials.warnings:
+            note(f"warning: {warning}")
         losing = (*aim.losing, *credentials.losing)
         aim = evolve(aim, source=credentials.source, losing=losing)
         refuse_without_credentials(credentials, target, device_token=own is not None)

@@ -203,3 +203,16 @@ def test_what_is_too_long_for_a_terminal_is_wrapped_and_its_commands_are_not(
     assert sum("`do it now`" in one for one in lines) == len(NAMES)
     assert "   A a a" in "\n".join(lines)
     assert "  See `this and that`" in lines
+
+
+@pytest.mark.parametrize("given", [True, False], ids=["flag", "no-flag"])
+def test_a_secret_on_the_command_line_is_warned_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], *, given: bool
+):
+    here = Place({"HOME": str(tmp_path), "OPENCLAW_STATE_DIR": str(tmp_path / "state")})
+
+    take_aim(TargetOptions(token="S3cret" if given else None), here)
+
+    err = capsys.readouterr().err
+    assert ("warning: --token on the command line can be read" in err) is given
+    assert "S3cret" not in err

@@ -207,7 +207,9 @@ def test_who_may_not_read_the_log_is_told_who_may(
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
+    somebody = os.geteuid() + 1
     monkeypatch.setattr(os, call, refuse)
+    monkeypatch.setattr(os, "geteuid", lambda: somebody)
     with pytest.raises(StoreError, match="belongs to user") as refused:
         texts(LogReader(tmp_path))
 

@@ -151,7 +151,7 @@ def test_a_broken_configuration_hides_no_device(state_dir: Path, text: str, *, u
         done = gateway.openclaw("devices", "list", "--json")
         approved = gateway.openclaw("devices", "approve", device["id"])
 
-    check_list(done, device["id"], "files")
+    check_list(done, device["id"], "gateway" if up else "files")
     assert "openclaw.json:1" in done.err
     assert approved.code == 0, approved
 
