@@ -69,7 +69,7 @@ export const config = {
       ]),
       file["issues"].map((/** @type {any} */ one) => h("div.note.bad", null, one.path && h("code", null, one.path), " ", one.message)),
       file["warnings"].map((/** @type {any} */ one) => h("div.note.warn", null, one.message)),
-      !link.may("operator.admin") && h("div.note", null, h("p", null, "Changing it needs ", h("strong", null, "admin"), "."), !link.pendingUpgrade && h("button", { type: "button", onclick: () => link.askForMore() }, "Ask for more")),
+      !link.may("operator.admin") && h("div.note", null, h("p", null, "Changing it needs ", h("strong", null, "admin"), "."), !link.pendingUpgrade && h("button", { type: "button", onclick: () => void link.askForMore() }, "Ask for more")),
       h("form.settings", { key: "settings", autocomplete: "off", onsubmit: (/** @type {Event} */ event) => (event.preventDefault(), typed.size > 0 && wrong.size === 0 && void save()) }, shown.length ? shown.map(group) : h("div.card", null, empty("No key has that in its name or meaning."))),
       file["raw"] !== null && h("details", null, h("summary", null, "The file as it is, without its secrets"), h("pre.result", { tabindex: 0 }, file["raw"])),
       said && h("div.note.good", { role: "status" }, said),

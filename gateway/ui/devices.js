@@ -92,7 +92,7 @@ function ownOnly() {
     "div.note",
     null,
     h("p", null, "This browser is no admin, so it sees itself alone here."),
-    !link.pendingUpgrade && h("button", { type: "button", onclick: () => link.askForMore() }, "Ask for more"),
+    !link.pendingUpgrade && h("button", { type: "button", onclick: () => void link.askForMore() }, "Ask for more"),
   );
 }
 

@@ -30,9 +30,8 @@ const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 15_000;
 /** What another program may have mended meanwhile is tried again this often. */
 const LOOK_AGAIN_MS = 5_000;
-/** While more scopes are asked for, whether they were given is looked at this often, and so many times. */
-const WIDER_EVERY_MS = 4_000;
-const WIDER_TIMES = 150;
+/** A wish for more scopes is waited for as long as the gateway keeps it, and that is its to say. */
+const DECIDED_WITHIN_MS = 24 * 3600 * 1000;
 
 /** Refusals that end by themselves once somebody did something at the gateway. */
 const MENDED_ELSEWHERE = new Set(["CONTROL_UI_ORIGIN_NOT_ALLOWED"]);
@@ -49,11 +48,11 @@ class Link {
   #bootstrap = /** @type {string | null} */ (null);
   #wanted = /** @type {string[] | null} */ (null);
   #timer = 0;
-  #wider = 0;
-  #widerLeft = WIDER_TIMES;
   #tries = 0;
   #downSince_ms = 0;
   #turn = 0;
+  /** How the last wish for more scopes ended, if not as wished: "rejected" or "expired". */
+  upgradeEnded = "";
   /** This browser, as lists of devices name it. */
   ownDeviceId = "";
   /** Whether this page has been inside since it was opened. */
@@ -117,10 +116,19 @@ class Link {
   }
 
   /** Ask for everything; what is not approved yet becomes a request, and this session goes on. */
-  askForMore() {
-    this.#wanted = EVERYTHING;
-    this.#widerLeft = WIDER_TIMES;
-    void this.#tryWider();
+  async askForMore() {
+    if (this.state.kind !== "in") return;
+    const { wire } = this.state;
+    this.upgradeEnded = "";
+    try {
+      const { requestId } = await wire.ask("device.scopes.requestUpgrade", { scopes: EVERYTHING });
+      this.#say(wire, { pendingUpgrade: { requestId, scopes: EVERYTHING } });
+      await this.#waitForMore(wire, requestId);
+    } catch (error) {
+      if (!(error instanceof Refusal)) return; // a lost connection has its own screen
+      this.#wanted = EVERYTHING; // without the right to ask in words, by connecting anew
+      this.start();
+    }
   }
 
   /** Keep a device token that the gateway gave in an answer. @param {string} deviceToken */
@@ -184,8 +192,10 @@ class Link {
       for (const listener of this.#listeners) listener(name, payload);
     };
     wire.onlost = (lost) => void this.#lost(lost);
+    this.upgradeEnded = "";
     this.#to({ kind: "in", wire, hello });
-    this.#lookForMore();
+    const pending = this.pendingUpgrade;
+    if (pending) this.#waitForMore(wire, pending.requestId).catch(() => {}); // told by the connection, if it matters
   }
 
   /** @param {Refusal} refusal */
@@ -216,7 +226,6 @@ class Link {
 
   /** @param {Lost} lost */
   async #lost(lost) {
-    clearTimeout(this.#wider);
     if (lost.code === 4001) {
       // What this session lived on was taken away: what is true now is told by the next try.
       this.#to({ kind: "connecting" });
@@ -236,32 +245,32 @@ class Link {
     this.#timer = window.setTimeout(() => void this.#try(), Math.max(0, at_ms - Date.now()));
   }
 
-  #lookForMore() {
-    clearTimeout(this.#wider);
-    // Each look keeps the request alive, so a page left open must not look for ever.
-    if (!this.pendingUpgrade || this.#widerLeft-- <= 0) return;
-    this.#wider = window.setTimeout(() => void this.#tryWider(), WIDER_EVERY_MS);
+  /**
+   * Wait until a wish for more scopes is decided, and hold them from then on.
+   *
+   * @param {Wire} wire @param {string} requestId
+   */
+  async #waitForMore(wire, requestId) {
+    const told = await wire.ask("device.scopes.waitUpgrade", { requestId }, DECIDED_WITHIN_MS);
+    if (told.status === "approved") {
+      const { deviceToken, scopes } = told;
+      await keepToken({ deviceToken, scopes, role: "operator" });
+      this.scopes = scopes;
+    } else {
+      this.upgradeEnded = told.status;
+    }
+    this.#say(wire, { pendingUpgrade: null });
   }
 
-  /** Connect a second time with the wider wish, and take its place if it is given. */
-  async #tryWider() {
-    if (this.state.kind !== "in") return;
-    const { wire, hello } = this.state;
-    try {
-      const asked = { ...(await this.#credentials()), scopes: EVERYTHING };
-      const wider = await Wire.open({ key: await deviceKey(), ...asked });
-      if (this.state.kind !== "in" || this.state.wire !== wire) return wider.close();
-      const pendingUpgrade = wider.hello.auth?.pendingUpgrade;
-      if (!pendingUpgrade) {
-        wire.close();
-        return await this.#enter(wider);
-      }
-      wider.close();
-      this.#to({ kind: "in", wire, hello: { ...hello, auth: { ...hello.auth, pendingUpgrade } } });
-    } catch {
-      // The session that there is goes on.
-    }
-    this.#lookForMore();
+  /**
+   * Note what changed of the rights of the session that there is.
+   *
+   * @param {Wire} wire @param {Record<string, unknown>} changes
+   */
+  #say(wire, changes) {
+    if (this.state.kind !== "in" || this.state.wire !== wire) return;
+    const { hello } = this.state;
+    this.#to({ kind: "in", wire, hello: { ...hello, auth: { ...hello.auth, ...changes } } });
   }
 }
 

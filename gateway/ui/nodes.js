@@ -153,7 +153,7 @@ function node(one) {
 
 /** @param {Entry[]} ready */
 function invokeForm(ready) {
-  if (!link.may("operator.write")) return h("div.inner", null, h("p", null, "Invoking needs ", h("strong", null, "write"), ", which this browser was not given."), !link.pendingUpgrade && h("button", { type: "button", onclick: () => link.askForMore() }, "Ask for more"));
+  if (!link.may("operator.write")) return h("div.inner", null, h("p", null, "Invoking needs ", h("strong", null, "write"), ", which this browser was not given."), !link.pendingUpgrade && h("button", { type: "button", onclick: () => void link.askForMore() }, "Ask for more"));
   if (!ready.length) return empty("No connected node has a command that may be invoked.");
   const node = ready.find((one) => one["nodeId"] === chosen) ?? /** @type {Entry} */ (ready[0]);
   return h(

@@ -42,6 +42,8 @@ let close = null;
 let closeDevices = null;
 /** @type {import("./wire.js").Wire | null} the connection that is followed */
 let followed = null;
+/** What it could do when it was followed. */
+let rights = "";
 /** @type {Element | null} */
 let place = null;
 /** @type {PageFacts | null} */
@@ -81,12 +83,13 @@ export function leaveShell() {
 function follow() {
   const moved = wanted() !== route;
   const wire = link.state.kind === "in" ? link.state.wire : null;
-  const fresh = wire !== null && wire !== followed;
+  const fresh = wire !== null && (wire !== followed || rights !== link.scopes.join());
   if (!moved && !fresh) return;
   route = wanted();
   if (fresh) {
     closeDevices?.();
     followed = wire;
+    rights = link.scopes.join();
     closeDevices = link.may("operator.pairing") ? devices.open(draw) : null;
   }
   close?.();
@@ -201,7 +204,7 @@ function upgrade() {
   const pending = link.pendingUpgrade;
   if (!pending) {
     asked = false;
-    return null;
+    return link.upgradeEnded && h("div.note.warn", null, link.upgradeEnded === "rejected" ? "An operator turned down what this browser asked for." : "What this browser asked for was not decided in time. It may ask again.");
   }
   const more = pending.scopes.filter((/** @type {string} */ scope) => !link.may(scope));
   return h(
@@ -227,7 +230,7 @@ function notYours(name, scope) {
       h("p", null, `${name} needs `, h("strong", null, scopeName(scope)), ". This browser was given ", scopeChips(link.scopes), "."),
       link.pendingUpgrade
         ? h("p", null, "More was asked for already; see above.")
-        : h("button.primary", { type: "button", onclick: () => ((asked = true), link.askForMore()) }, "Ask for more"),
+        : h("button.primary", { type: "button", onclick: () => ((asked = true), void link.askForMore()) }, "Ask for more"),
       h("p.small.muted", null, "Asking leaves a request that an operator approves: ", EVERYTHING.map(scopeName).join(", "), "."),
     ),
   ];

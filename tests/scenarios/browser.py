@@ -20,6 +20,7 @@ from playwright.sync_api import (
     Page,
     sync_playwright,
 )
+from playwright.sync_api import TimeoutError as NeverCame
 
 from tests.scenarios.programs import Gateway
 
@@ -60,8 +61,12 @@ class Tab:
         return self
 
     def title(self, words: str) -> None:
-        """Wait for the heading of a screen or a section."""
-        self.page.get_by_role("heading", level=1, name=words, exact=True).wait_for()
+        """Wait for the heading of a screen or a section; what is there instead is told."""
+        heading = self.page.get_by_role("heading", level=1, name=words, exact=True)
+        try:
+            heading.wait_for()
+        except NeverCame as error:
+            raise AssertionError(f"{words!r} never came: {self.text()!r} {self.wrong}") from error
 
     @property
     def main(self) -> Locator:

@@ -209,6 +209,26 @@ def test_a_guest_asks_for_more_and_gets_it_without_a_reload(
         tab.picture("asked-for-more")
         code = command.first.inner_text().rpartition(" ")[2]
 
+        sockets = [one for one in tab.asked if one.startswith("ws")]
         assert gateway.openclaw("devices", "approve", code).code == 0
         tab.page.get_by_role("heading", name=re.compile("^Paired")).wait_for()
         assert tab.page.evaluate("window.sameDocument") is True
+        assert [one for one in tab.asked if one.startswith("ws")] == sockets
+        tab.page.reload()
+        tab.page.get_by_role("heading", name=re.compile("^Paired")).wait_for()
+
+
+def test_a_wish_that_is_turned_down_is_told(browser: Browser, gateway: Gateway):
+    words = ("devices", "invite", "--role", "operator", "--scopes", "operator.read", "--json")
+    link = gateway.openclaw(*words, "--public-url", f"ws://127.0.0.1:{gateway.port}").json["url"]
+    with open_tab(browser, f"http://127.0.0.1:{gateway.port}/") as tab:
+        tab.page.goto(link)
+        tab.title("Devices")
+        tab.press("Ask for more")
+        command = tab.page.get_by_text(re.compile(r"openclaw devices approve \w{4}-\w{4}"))
+        command.first.wait_for()
+        code = command.first.inner_text().rpartition(" ")[2]
+
+        assert gateway.openclaw("devices", "reject", code).code == 0
+        tab.page.get_by_text("An operator turned down what this browser asked for.").wait_for()
+        assert tab.page.get_by_role("button", name="Ask for more").is_visible()
