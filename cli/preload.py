@@ -30,6 +30,7 @@ _LATE = (
     "socket",
     "ssl",
     "stringprep",
+    "subprocess",
     "tomllib",
     "traceback",
     "unicodedata",
@@ -38,9 +39,12 @@ _LATE = (
 )
 
 
+_PACKAGES = ("stores", "stores.checks", "stores.config", "cli", "cli.service", "gateway.protocol")
+
+
 def load_everything() -> None:
     """Import all that a command of `openclaw devices` could import later."""
-    for name in ("stores", "stores.checks", "stores.config", "cli", "gateway.protocol"):
+    for name in _PACKAGES:
         package = import_module(name)
         for found in pkgutil.iter_modules(package.__path__, f"{name}."):
             if found.name.startswith("cli.") and not found.name.startswith(_OURS):
@@ -64,5 +68,7 @@ _OURS = (
     "cli.progress",
     "cli.proxy_findings",
     "cli.road",
+    "cli.service",
+    "cli.whose",
     "cli.wire",
 )

@@ -166,6 +166,11 @@ class Pages:
             self._made = {facts: made}  # it changes with the configuration alone
         return made
 
+    @property
+    def paths(self) -> list[str]:
+        """The paths of all files but the page itself."""
+        return list(self._files)
+
     def file(self, path: str) -> Served | None:
         """Return what lies under a path of ours, None if nothing does."""
         return self._files.get(path)

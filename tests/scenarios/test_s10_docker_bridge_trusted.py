@@ -52,9 +52,12 @@ class Box:
 
         def fetch() -> tuple[int, str]:
             connection = http.client.HTTPConnection("127.0.0.1", self.gateway.port, timeout=10)
-            connection.request("GET", path)
-            answer = connection.getresponse()
-            return answer.status, answer.read().decode()
+            try:
+                connection.request("GET", path)
+                answer = connection.getresponse()
+                return answer.status, answer.read().decode()
+            finally:
+                connection.close()
 
         return self.host.call(fetch)
 
@@ -91,7 +94,7 @@ def bridged(tmp_path: Path) -> Iterator[Box]:
 
 def told(refused: Knock) -> dict[str, Any]:
     """Return what a refusal says, without what differs from one to the next."""
-    volatile = {"requestId", "remediationHint", "deviceId", "remedy"}
+    volatile = {"requestId", "remediationHint", "deviceId", "remedy", "expiresInMs"}
     return {key: value for key, value in refused.details.items() if key not in volatile}
 
 

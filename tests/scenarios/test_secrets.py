@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.pages import PAGES as CONTROL_UI
 from tests.scenarios.clients import Knock, stranger
 from tests.scenarios.every_command import (
     OF_THE_SERVICE,
@@ -22,7 +23,7 @@ from tests.scenarios.every_command import (
     on_a_terminal,
     typed,
 )
-from tests.scenarios.programs import ROOT, eventually, running_gateway
+from tests.scenarios.programs import eventually, running_gateway
 from tests.scenarios.systemd_box import Box, User
 
 pytestmark = pytest.mark.slow
@@ -35,9 +36,7 @@ MADE_FOR_SECRETS = {
 }
 WRONG = "a-wrong-secret-that-somebody-tried"
 
-ASSETS = [
-    f"/assets/{file.name}" for file in (ROOT / "gateway" / "ui").iterdir() if file.suffix != ".html"
-]
+ASSETS = CONTROL_UI.paths
 PAGES = (
     *("/", "/metrics", "/readyz", "/healthz", "/startupz", f"/{WRONG}", f"/?token={WRONG}"),
     *ASSETS,
