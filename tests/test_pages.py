@@ -73,6 +73,27 @@ def test_no_mark_is_left_in_the_page():
     assert b"<!--" not in PAGES.page(FACTS).body
 
 
+def test_comments_are_for_who_reads_the_files(tmp_path: Path):
+    script = (
+        "// @ts-check\n/**\n * Why.\n */\nconst a = /** @type {any} */ (1); // kept\n"
+        '  /** @param {number} b */\n  const c = "// no comment"; /* nor\n this */\n'
+    )
+    folder = tmp_path / "ui"
+    folder.joinpath("vendor").mkdir(parents=True)
+    folder.joinpath("vendor", "b.js").write_text("/* The licence. */\n1;")
+    pages = made(folder, a=script)
+
+    sent = pages.file(f"/assets/{pages.digest}/a.js")
+    others = pages.file(f"/assets/{pages.digest}/vendor/b.js")
+    assert sent is not None
+    assert others is not None
+    assert sent.body.decode() == (
+        "\n\n\n\nconst a = /** @type {any} */ (1); // kept\n\n"
+        '  const c = "// no comment"; /* nor\n this */\n'
+    )
+    assert others.body == b"/* The licence. */\n1;"
+
+
 @pytest.mark.parametrize(
     ("known", "status"),
     [

@@ -3,7 +3,7 @@
 import { announce, h } from "./dom.js";
 import { follow } from "./follow.js";
 import { link } from "./link.js";
-import { ask, command, empty, facts, problem, prose, scopeChips } from "./parts.js";
+import { ask, command, empty, facts, items, problem, prose, scopeChips } from "./parts.js";
 import { bytes, lasting, locality, moment, plural, short } from "./words.js";
 
 /** @typedef {Record<string, any>} Entry */
@@ -16,11 +16,14 @@ let refusals = null;
 let lockouts = [];
 /** @type {unknown} */
 let failed = null;
+/** @type {() => void} */
+let refresh = () => {};
 const LAST_REFUSALS = 30;
 
 /** @type {import("./shell.js").View} */
 export const connections = {
-  open(refresh) {
+  open(changed) {
+    refresh = changed;
     return follow(
       async () => {
         try {
@@ -49,7 +52,7 @@ export const connections = {
         "section.card",
         { "aria-labelledby": "here-title" },
         h("header", null, h("h2", { id: "here-title" }, `Here now (${connected.length})`)),
-        h("ul.items", null, connected.map(connection)),
+        items("connections", connected, connection, refresh),
       ),
       lockouts.length > 0 &&
         h(

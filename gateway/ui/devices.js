@@ -1,8 +1,9 @@
 // @ts-check
 /** Devices: who waits, who is in, and every decision about them. */
 import { announce, h } from "./dom.js";
+import { follow } from "./follow.js";
 import { link } from "./link.js";
-import { ask, empty, facts, problem, scopeChips, show } from "./parts.js";
+import { ask, empty, facts, items, problem, scopeChips, show } from "./parts.js";
 import { approvedBy, lasting, locality, moment, now, short } from "./words.js";
 
 /** @typedef {Record<string, any>} Device */
@@ -14,7 +15,6 @@ let failed = null;
 let filter = "";
 /** @type {() => void} */
 let refresh = () => {};
-let timer = 0;
 
 async function load() {
   try {
@@ -28,12 +28,6 @@ async function load() {
   refresh();
 }
 
-/** Events come in groups: one look is enough for those of a moment. */
-function loadSoon() {
-  clearTimeout(timer);
-  timer = window.setTimeout(() => void load(), 60);
-}
-
 /** @param {Device} device @returns {string} */
 function nameOf(device) {
   return device["label"] ?? device["displayName"] ?? device["clientId"] ?? short(device["deviceId"]);
@@ -43,17 +37,9 @@ function nameOf(device) {
 export const devices = {
   open(changed) {
     refresh = changed;
-    void load();
-    const end = link.listen((name) => {
-      if (/^device\.pair\.|^node\.pair\.|^presence$/.test(name)) loadSoon();
-    });
-    // Requests end by themselves, and last-seen times move without an event.
-    const often = setInterval(() => void load(), 30_000);
-    return () => {
-      end();
-      clearInterval(often);
-      clearTimeout(timer);
-    };
+    // Requests end by themselves, and last-seen times move without an event. Who waits is told by the
+    // title of a hidden page too.
+    return follow(load, 30_000, /^device\.pair\.|^node\.pair\.|^presence$/, true);
   },
   count: () => found?.pending.length ?? 0,
   draw() {
@@ -61,7 +47,7 @@ export const devices = {
     // One place until all is known: what comes later must not push away what is read.
     if (found === null) return [head, failed === null ? h("div.card", null, empty("Looking …")) : problem(failed)];
     const { pending, paired } = found;
-    const shown = paired.filter((one) => matches(one, filter));
+    const shown = [...paired.filter(isOwn), ...paired.filter((one) => !isOwn(one))].filter((one) => matches(one, filter));
     return [
       head,
       failed !== null && problem(failed),
@@ -71,7 +57,7 @@ export const devices = {
         { "aria-labelledby": "waiting-title", class: pending.length ? "wants" : null },
         h("header", null, h("h2", { id: "waiting-title" }, "Waiting for approval")),
         pending.length
-          ? h("ul.items", null, pending.map(pendingItem))
+          ? items("pending", pending, pendingItem, refresh)
           : empty("Nobody waits. A device that is turned away appears here at once, with the code that it shows."),
       ),
       h(
@@ -79,7 +65,7 @@ export const devices = {
         { "aria-labelledby": "paired-title" },
         h("header.row.apart", null, h("h2", { id: "paired-title" }, `Paired${paired.length ? ` (${paired.length})` : ""}`), paired.length > 6 && search()),
         shown.length
-          ? h("ul.items", null, shown.map(pairedItem))
+          ? items("paired", shown, pairedItem, refresh)
           : empty(paired.length ? "No device has that in its name." : "No device is paired yet. Invite one, or let one knock and approve it."),
       ),
     ];
@@ -124,6 +110,7 @@ const REASONS = {
   "role-upgrade": "asks for another role",
   "scope-upgrade": "asks for more",
   "metadata-upgrade": "changed its platform",
+  "stale-token": "known device",
 };
 
 /** @param {Device} one */
@@ -138,7 +125,7 @@ function pendingItem(one) {
       h(
         "div.stack",
         null,
-        h("div.row", null, h("span.id", null, one["requestId"]), h("span.chip", null, REASONS[/** @type {keyof typeof REASONS} */ (one["reason"])] ?? one["reason"] ?? "new device"), one["isRepair"] && h("span.chip.warn", null, "lost its token")),
+        h("div.row", null, h("span.id", null, one["requestId"]), h("span.chip", null, REASONS[/** @type {keyof typeof REASONS} */ (one["reason"])] ?? one["reason"] ?? "new device"), one["staleToken"] && h("span.chip.warn", null, "lost its token")),
         h("div", null, h("span.name", null, nameOf(one)), " ", h("span.muted", null, `as ${(one["roles"] ?? [one["role"]]).join(", ")}`)),
         facts([
           ["Asks for", one["scopes"]?.length ? scopeChips(one["scopes"], known ?? []) : null],
@@ -337,7 +324,7 @@ function revoke(one, role) {
 async function decided(method, params, words) {
   const told = await link.ask(method, params);
   announce(words);
-  loadSoon();
+  await load();
   return told;
 }
 

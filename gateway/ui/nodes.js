@@ -3,7 +3,7 @@
 import { announce, h } from "./dom.js";
 import { follow } from "./follow.js";
 import { link } from "./link.js";
-import { ask, command, empty, facts, problem } from "./parts.js";
+import { ask, command, empty, facts, items, problem } from "./parts.js";
 import { moment, plural, short } from "./words.js";
 
 /** @typedef {Record<string, any>} Entry */
@@ -63,7 +63,7 @@ export const nodes = {
         { "aria-labelledby": "nodes-title" },
         h("header", null, h("h2", { id: "nodes-title" }, all.length ? `Nodes (${all.length})` : "Nodes")),
         all.length
-          ? h("ul.items", null, all.map(node))
+          ? items("nodes", all, node, refresh)
           : empty("No node is paired. Start one on another machine with ", h("code", null, "openclaw node run"), "; it then waits under ", h("a", { href: "#devices" }, "Devices"), "."),
       ),
       h("section.card", { "aria-labelledby": "invoke-title" }, h("header", null, h("h2", { id: "invoke-title" }, "Invoke a command")), invokeForm(ready)),

@@ -1,7 +1,7 @@
 // @ts-check
 /** The frame around what is inside: where one is, how the connection is, and which view is shown. */
 import { devices, waitingNodes } from "./devices.js";
-import { announce, fill, h, icon, mark, refocus } from "./dom.js";
+import { announce, fill, focusTitle, h, icon, mark, refocus } from "./dom.js";
 import { plainHttpWarning } from "./gate.js";
 import { EVERYTHING, link } from "./link.js";
 import { command, empty, problem, scopeChips } from "./parts.js";
@@ -71,8 +71,9 @@ export function showShell(where, facts) {
   if (entered) refocus(where);
 }
 
-/** Stop following anything: the page is outside again. */
+/** Stop following anything: the page is outside again, and what it asked is no question any more. */
 export function leaveShell() {
+  for (const dialog of document.querySelectorAll("dialog")) dialog.close();
   close?.();
   closeDevices?.();
   close = closeDevices = followed = place = null;
@@ -115,8 +116,7 @@ addEventListener("hashchange", () => {
   if (!place) return;
   follow();
   draw();
-  const title = /** @type {HTMLElement | null} */ (place.querySelector("main h1"));
-  title?.focus();
+  focusTitle();
   scrollTo(0, 0);
 });
 
@@ -124,6 +124,7 @@ function draw() {
   if (!place || !page) return;
   const { name, scope, view } = section();
   const waiting = devices.count?.() ?? 0;
+  const had = document.activeElement;
   document.title = `${waiting ? `(${waiting}) ` : ""}${name} · OpenClaw gateway`;
   fill(
     place,
@@ -142,6 +143,7 @@ function draw() {
       h("main.view", { key: `view ${route}`, id: "main", "aria-labelledby": "title" }, content(name, scope, view)),
     ),
   );
+  if (had && !had.isConnected) focusTitle({ preventScroll: true }); // what was decided is gone, and the focus with it
 }
 
 /** @param {string} name @param {string} scope @param {View | undefined} view */
@@ -159,8 +161,7 @@ function content(name, scope, view) {
 /** @param {Event} event */
 function skip(event) {
   event.preventDefault();
-  const title = /** @type {HTMLElement | null} */ (document.getElementById("title"));
-  title?.focus();
+  focusTitle();
 }
 
 /** @param {string} id @param {Section} one */

@@ -63,7 +63,7 @@ const DAY = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle:
 /** @param {number} at_ms */
 function exact(at_ms) {
   const there = new Date(at_ms);
-  const today = there.toDateString() === new Date().toDateString();
+  const today = there.toDateString() === new Date(now()).toDateString();
   return (today ? CLOCK : DAY).format(there);
 }
 

@@ -193,6 +193,25 @@ def test_what_comes_later_moves_nothing_and_keeps_what_is_open(browser: Browser,
         assert sum(tab.page.evaluate("window.shifts")) < 0.1  # "good", as browsers count it
 
 
+def test_what_goes_takes_no_focus_from_what_stays(browser: Browser, tmp_path: Path):
+    with (
+        running_gateway(tmp_path / "home" / ".openclaw") as own,
+        open_tab(browser, url_of(own)) as tab,
+    ):
+        enter(tab, own)
+        older, newer = (knock(own.port, **stranger(own.token)).request_id for _ in range(2))
+        button = tab.page.get_by_role("button", name=re.compile(f"^Reject .*{older}"))
+        button.focus()
+        assert own.openclaw("devices", "reject", newer).code == 0
+        tab.main.get_by_text(newer).wait_for(state="detached")
+
+        expect(button).to_be_focused()
+        button.press("Enter")
+        tab.page.get_by_role("dialog").get_by_role("button", name="Reject").press("Enter")
+        button.wait_for(state="detached")
+        expect(tab.page.get_by_role("heading", level=1)).to_be_focused()
+
+
 def test_the_second_visit_asks_for_the_page_alone(browser: Browser, gateway: Gateway):
     with open_tab(browser, url_of(gateway)) as tab:
         enter(tab, gateway)

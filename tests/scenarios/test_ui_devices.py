@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -11,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.scenarios.browser import Tab, inside, open_tab
-from tests.scenarios.clients import knock, stranger
+from tests.scenarios.clients import knock, new_key, stranger
 from tests.scenarios.programs import FORWARDS, Gateway, eventually, running_gateway, running_nginx
 
 pytestmark = [pytest.mark.slow, pytest.mark.real("chromium")]
@@ -187,6 +188,66 @@ def test_an_invitation_lets_another_browser_in(browser: Browser, owner: Tab, gat
         assert "Ask for more" in guest.text()
         guest.section("Health")
         guest.main.get_by_text("Ready.").wait_for()
+
+
+def test_thousands_of_devices_are_listed_in_parts_and_all_are_found(
+    browser: Browser, tmp_path: Path
+):
+    state_dir = tmp_path / "home" / ".openclaw"
+    with running_gateway(state_dir) as first, inside(browser, first):
+        (record,) = first.kept("paired.json").values()
+    many = {}
+    for number in range(5_000):
+        key = new_key()
+        many[key.device_id] = record | {
+            "deviceId": key.device_id,
+            "publicKey": key.public_key,
+            "displayName": f"device {number}",
+        }
+    (state_dir / "devices" / "paired.json").write_text(json.dumps(many))
+
+    with running_gateway(state_dir) as gateway, inside(browser, gateway) as tab:
+        tab.page.get_by_role("heading", name="Paired (5001)").wait_for()
+        assert tab.main.get_by_role("listitem").count() == 100
+        assert tab.main.get_by_text("this browser", exact=True).is_visible()
+        tab.press("Show more: 4901 are left")
+        expect(tab.main.get_by_role("listitem")).to_have_count(200)
+        tab.picture("devices-thousands")
+
+        tab.page.get_by_label("Find a device").fill("device 4321")
+        expect(tab.main.get_by_role("listitem")).to_have_count(1)
+
+
+def test_a_question_ends_with_the_access_it_was_asked_with(browser: Browser, gateway: Gateway):
+    with inside(browser, gateway) as tab:
+        device_id = own_id(tab)
+        tab.press("Invite a device")
+        tab.page.get_by_role("dialog").wait_for()
+        assert (
+            gateway.openclaw("devices", "revoke", device_id, "--role", "operator", "--yes").code
+            == 0
+        )
+
+        tab.title("This browser's access ended")
+        assert tab.page.get_by_role("dialog").count() == 0
+
+
+def test_commands_in_a_dialog_are_copied_where_there_is_no_clipboard(
+    browser: Browser, gateway: Gateway
+):
+    with inside(browser, gateway, "Config") as tab:
+        tab.page.evaluate("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+        tab.page.evaluate(
+            "addEventListener('copy', () => { window.taken = getSelection().toString(); })"
+        )
+        tab.page.get_by_label("gateway.port").fill("18790")
+        tab.press("Compare and save")
+        button = tab.page.get_by_role("dialog").get_by_role("button", name=re.compile("^Copy"))
+        button.click()
+
+        expect(button).to_have_text("Copied")
+        expect(button).to_be_focused()
+        assert tab.page.evaluate("window.taken") == "openclaw gateway restart"
 
 
 @pytest.mark.real("nginx")
