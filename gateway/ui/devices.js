@@ -93,8 +93,9 @@ function search() {
     name: "filter",
     "aria-label": "Find a device",
     placeholder: "Find a device",
+    value: filter,
     oninput: (/** @type {Event} */ event) => {
-      filter = /** @type {HTMLInputElement} */ (event.currentTarget).value.toLowerCase();
+      filter = /** @type {HTMLInputElement} */ (event.currentTarget).value;
       refresh();
     },
   });
@@ -102,7 +103,7 @@ function search() {
 
 /** @param {Device} device @param {string} words */
 function matches(device, words) {
-  return [nameOf(device), device["deviceId"], device["platform"], device["clientId"]].some((text) => String(text ?? "").toLowerCase().includes(words));
+  return [nameOf(device), device["deviceId"], device["platform"], device["clientId"]].some((text) => String(text ?? "").toLowerCase().includes(words.toLowerCase()));
 }
 
 const REASONS = {

@@ -167,6 +167,65 @@ def test_no_secret_is_on_the_page_of_the_configuration(browser: Browser, gateway
         assert gateway.token not in tab.page.content()
 
 
+def test_a_secret_is_replaced_and_taken_out_in_a_toml_file(browser: Browser, tmp_path: Path):
+    state_dir = tmp_path / "home" / ".openclaw"
+    state_dir.mkdir(parents=True, mode=0o700)
+    file = state_dir / "openclaw.toml"
+    file.write_text(
+        '# of my own\n[gateway.auth]\nmode = "token"\ntoken = "first-of-all"\npassword = "old"\n'
+    )
+    file.chmod(0o600)
+    with running_gateway(state_dir) as gateway, inside(browser, gateway, "Config") as tab:
+        password = tab.page.get_by_label("gateway.auth.password", exact=True)
+        tab.page.get_by_label("gateway.auth.token", exact=True).fill("another-one")
+        tab.press("Take gateway.auth.password out of the file")
+        assert password.get_attribute("placeholder") == "taken out when it is saved"
+        tab.press("Compare and save")
+        shown = tab.page.get_by_role("dialog").inner_text()
+        tab.confirm("Save")
+        tab.main.get_by_text(re.compile("^Saved")).wait_for()
+        expect(password).to_have_attribute("placeholder", "not set")
+        tab.title("Config")  # who came in by a device token stays
+
+    assert "another-one" not in shown
+    text = file.read_text()
+    assert "# of my own" in text
+    assert 'token = "another-one"' in text
+    assert "password" not in text
+
+
+def test_what_is_looked_for_is_still_there_on_coming_back(browser: Browser, gateway: Gateway):
+    with inside(browser, gateway, "Config") as tab:
+        tab.page.get_by_label("Find a key").fill("handshakeTimeout")
+        expect(tab.main.locator(".setting")).to_have_count(1)
+        tab.section("Health")
+        tab.section("Config")
+
+        assert tab.page.get_by_label("Find a key").input_value() == "handshakeTimeout"
+        expect(tab.main.locator(".setting")).to_have_count(1)
+
+
+def test_the_log_goes_on_in_the_file_of_a_new_day(browser: Browser, gateway: Gateway):
+    (today,) = (gateway.state_dir / "logs").glob("gateway-*.jsonl")
+    with inside(browser, gateway, "Logs") as tab:
+        log = tab.page.get_by_role("log")
+        log.get_by_text("device pairing auto-approved").first.wait_for()
+        # Longer than the one before: only its name tells that it is another file.
+        later = [
+            json.dumps({"time": "2099-01-02T00:00:00.000Z", "level": "info", "message": message})
+            for message in ("first of the day", *["filler"] * 400, "last of the day")
+        ]
+        today.with_name("gateway-2099-01-02.jsonl").write_text("\n".join(later) + "\n")
+        log.get_by_text("last of the day").wait_for()
+
+        shown = log.inner_text()
+        assert "A new file begins" in shown
+        assert "first of the day" in shown
+        assert "device pairing auto-approved" in shown
+        assert "2099" in shown
+        tab.picture("logs-new-day")
+
+
 def test_the_log_runs_and_is_filtered(browser: Browser, gateway: Gateway):
     with inside(browser, gateway, "Logs") as tab:
         log = tab.page.get_by_role("log")
