@@ -173,6 +173,20 @@ function refusal(one) {
         ["Device", one["deviceId"] && h("code", null, short(one["deviceId"]))],
       ]),
       one["command"] && command(one["command"], "gateway-host"),
+      one["reason"] === "blocked" && link.may("operator.pairing") && h("button", { type: "button", onclick: () => unblock(one), "aria-label": `Unblock ${one["deviceId"]}` }, "Unblock"),
     ),
   );
+}
+
+/** A device that was never paired is in no list: only here it is seen, when it knocks. @param {Entry} one */
+function unblock(one) {
+  return ask({
+    title: "Unblock this device?",
+    body: h("p", null, h("code", null, one["deviceId"]), " comes back as it was, or may ask to be let in."),
+    action: "Unblock",
+    work: async () => {
+      await link.ask("device.pair.unblock", { deviceId: one["deviceId"] });
+      announce("The device is not blocked any more");
+    },
+  });
 }

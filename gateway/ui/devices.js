@@ -2,14 +2,17 @@
 /** Devices: who waits, who is in, and every decision about them. */
 import { announce, h } from "./dom.js";
 import { follow } from "./follow.js";
+import { invite, outstanding } from "./invitations.js";
 import { link } from "./link.js";
-import { ask, empty, facts, items, problem, scopeChips, show } from "./parts.js";
+import { ask, empty, facts, items, problem, scopeChips } from "./parts.js";
 import { approvedBy, lasting, locality, moment, now, short } from "./words.js";
 
 /** @typedef {Record<string, any>} Device */
 
 /** @type {{pending: Device[], paired: Device[]} | null} */
 let found = null;
+/** @type {Device[]} */
+let invitations = [];
 /** @type {unknown} */
 let failed = null;
 let filter = "";
@@ -18,10 +21,11 @@ let refresh = () => {};
 
 async function load() {
   try {
-    const told = await link.ask("device.pair.list");
+    const admin = link.may("operator.admin");
+    const [told, invited] = await Promise.all([link.ask("device.pair.list"), admin ? link.ask("device.pair.invitations.list") : { invitations: [] }]);
     const fresh = told.pending.filter((/** @type {Device} */ one) => found && !found.pending.some((old) => old["requestId"] === one["requestId"]));
     for (const one of fresh) announce(`A device asks to be let in: ${nameOf(one)}, code ${one["requestId"]}`);
-    [found, failed] = [told, null];
+    [found, invitations, failed] = [told, invited.invitations, null];
   } catch (error) {
     failed = error;
   }
@@ -43,7 +47,7 @@ export const devices = {
   },
   count: () => found?.pending.length ?? 0,
   draw() {
-    const head = h("div.head", null, h("h1", { id: "title", tabindex: -1 }, "Devices"), link.may("operator.admin") && h("button", { type: "button", onclick: invite }, "Invite a device"));
+    const head = h("div.head", null, h("h1", { id: "title", tabindex: -1 }, "Devices"), link.may("operator.admin") && h("button", { type: "button", onclick: () => invite(load) }, "Invite a device"));
     // One place until all is known: what comes later must not push away what is read.
     if (found === null) return [head, failed === null ? h("div.card", null, empty("Looking …")) : problem(failed)];
     const { pending, paired } = found;
@@ -68,6 +72,7 @@ export const devices = {
           ? items("paired", shown, pairedItem, refresh)
           : empty(paired.length ? "No device has that in its name." : "No device is paired yet. Invite one, or let one knock and approve it."),
       ),
+      outstanding(invitations, load),
     ];
   },
 };
@@ -304,8 +309,10 @@ function rotate(one, role) {
     body: h("p", null, `The old ${role} token ends at once, and what is connected by it. `, isOwn(one) ? "This browser gets the new one itself." : "The device gets the new one at its next connect with the gateway's secret; without that it has to be approved again."),
     action: "Rotate",
     work: async () => {
-      const told = await decided("device.token.rotate", { deviceId: one["deviceId"], role }, `The ${role} token is rotated`);
-      if (told.token && isOwn(one)) await link.replaceToken(told.token);
+      const told = await link.ask("device.token.rotate", { deviceId: one["deviceId"], role });
+      if (told.token && isOwn(one)) await link.replaceToken(told.token); // before all: this connection ends now
+      announce(`The ${role} token is rotated`);
+      await load();
     },
   });
 }
@@ -323,46 +330,7 @@ function revoke(one, role) {
 
 /** @param {string} method @param {unknown} params @param {string} words */
 async function decided(method, params, words) {
-  const told = await link.ask(method, params);
+  await link.ask(method, params);
   announce(words);
   await load();
-  return told;
 }
-
-const INVITATIONS = [
-  { value: "operator-read", words: "An operator that sees (read)", role: "operator", scopes: ["operator.read"] },
-  { value: "operator-pairing", words: "An operator that decides about devices (read, pairing)", role: "operator", scopes: ["operator.read", "operator.pairing"] },
-  { value: "node", words: "A node that offers its commands", role: "node", scopes: [] },
-];
-
-function invite() {
-  return ask({
-    title: "Invite a device",
-    body: [
-      h("p", null, "Whoever has the invitation gets in once, without being asked about, until it ends."),
-      h("p", null, h("label", { for: "profile" }, "What it becomes"), h("select", { id: "profile", name: "profile" }, INVITATIONS.map((one) => h("option", { value: one.value }, one.words)))),
-      h("p", null, h("label", { for: "address" }, "Address it reaches this gateway by"), h("input", { id: "address", name: "address", type: "url", required: true, value: location.origin + new URL(".", location.href).pathname })),
-    ],
-    action: "Make the invitation",
-    work: async (form) => {
-      const chosen = INVITATIONS.find((one) => one.value === form.get("profile")) ?? INVITATIONS[0];
-      const url = String(form.get("address")).replace(/^http/, "ws").replace(/\/+$/, "");
-      const told = await link.ask("device.pair.setupCode", { publicUrl: url, role: chosen?.role, scopes: chosen?.scopes });
-      setTimeout(() => invited(told, chosen?.role === "operator" ? url.replace(/^ws/, "http") : null));
-    },
-  });
-}
-
-/** @param {any} told @param {string | null} page */
-function invited(told, page) {
-  const token = JSON.parse(atob(told.setupCode.replaceAll("-", "+").replaceAll("_", "/"))).bootstrapToken;
-  show(
-    "The invitation",
-    h("p", null, "It counts once and ends ", moment(told.expiresAtMs), "."),
-    told.qrDataUrl && h("img.qr", { src: told.qrDataUrl, alt: "The setup code as a QR code" }),
-    h("p.where", null, "Setup code, for an app or ", h("code", null, "openclaw node run"), ":"),
-    h("pre.result", { tabindex: 0 }, told.setupCode),
-    page !== null && [h("p.where", null, "Link, for a browser:"), h("pre.result", { tabindex: 0 }, `${page}/#bootstrapToken=${token}`)],
-  );
-}
-

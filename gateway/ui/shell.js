@@ -35,6 +35,9 @@ const SECTIONS = {
   logs: { name: "Logs", scope: "operator.read", load: async () => (await import("./logs.js")).logs },
 };
 
+/** The section that is looked at goes first. */
+const LOAD_AHEAD_MS = 1_000;
+
 let route = "";
 /** @type {(() => void) | null} */
 let close = null;
@@ -68,7 +71,9 @@ export function showShell(where, facts) {
   [place, page] = [where, facts];
   follow();
   draw();
-  if (entered) refocus(where);
+  if (!entered) return;
+  refocus(where);
+  setTimeout(loadAhead, LOAD_AHEAD_MS);
 }
 
 /** Stop following anything: the page is outside again, and what it asked is no question any more. */
@@ -96,6 +101,11 @@ function follow() {
   close?.();
   close = null;
   if (route !== "devices") void load(section(), wire);
+}
+
+/** Fetch what was not looked at yet: it is to open also while the gateway is gone. */
+function loadAhead() {
+  for (const one of Object.values(SECTIONS)) if (link.may(one.scope)) void one.load().catch(() => {}); // told when it is opened
 }
 
 /** @param {Section} one @param {import("./wire.js").Wire | null} wire */

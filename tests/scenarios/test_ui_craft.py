@@ -130,6 +130,20 @@ def test_nothing_is_wider_than_the_window(
     assert {where: pixels for where, pixels in over.items() if pixels > 0} == {}
 
 
+@pytest.mark.parametrize("width", [360, 500, 640, 800, 1000])
+def test_every_section_can_be_reached_at_every_width(
+    browser: Browser, gateway: Gateway, width: int
+):
+    size = {"width": width, "height": 700}
+    with open_tab(browser, url_of(gateway), viewport=size) as tab:
+        enter(tab, gateway)
+        links = tab.page.get_by_role("navigation").get_by_role("link")
+        boxes = [one.bounding_box() for one in links.all()]
+
+    assert [box for box in boxes if box is None or box["x"] + box["width"] > width] == []
+    assert len(boxes) == len(SECTIONS)
+
+
 def test_all_is_done_by_keyboard(browser: Browser, gateway: Gateway):
     with open_tab(browser, url_of(gateway)) as tab:
         tab.open().title("This gateway asks for its token")

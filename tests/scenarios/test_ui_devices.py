@@ -181,6 +181,8 @@ def test_an_invitation_lets_another_browser_in(browser: Browser, owner: Tab, gat
     shown.get_by_alt_text("The setup code as a QR code").wait_for()
     owner.picture("invitation")
     link = shown.locator("pre").nth(1).inner_text()
+    shown.get_by_role("button", name="Close").click()
+    owner.page.get_by_role("heading", name="Invitations that still count (1)").wait_for()
 
     with open_tab(browser, f"http://127.0.0.1:{gateway.port}/") as guest:
         guest.page.goto(link)
@@ -188,6 +190,20 @@ def test_an_invitation_lets_another_browser_in(browser: Browser, owner: Tab, gat
         assert "Ask for more" in guest.text()
         guest.section("Health")
         guest.main.get_by_text("Ready.").wait_for()
+    heading = owner.page.get_by_role("heading", name=re.compile("^Invitations that still count"))
+    heading.wait_for(state="detached")  # it counted once
+
+
+def test_an_invitation_is_taken_back(browser: Browser, owner: Tab, gateway: Gateway):
+    assert gateway.openclaw("devices", "invite", "--role", "node").code == 0
+    owner.press(re.compile("^Take back the invitation"))
+    owner.picture("invitations")
+    owner.confirm("Take back")
+
+    owner.page.get_by_role("heading", name=re.compile("^Invitations that")).wait_for(
+        state="detached"
+    )
+    assert gateway.openclaw("devices", "invite", "--list", "--json").json["invitations"] == []
 
 
 def test_thousands_of_devices_are_listed_in_parts_and_all_are_found(

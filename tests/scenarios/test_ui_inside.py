@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,33 @@ def test_who_was_turned_away_is_shown_with_the_command_that_helps(
         assert "203.0.113.9" in item.inner_text()
         tab.main.get_by_text("AUTH_TOKEN_MISMATCH").first.wait_for()
         tab.picture("connections")
+
+
+def test_a_blocked_stranger_is_let_knock_again(browser: Browser, gateway: Gateway):
+    words = stranger(gateway.token)
+    knock(gateway.port, **words)
+    device_id = words["key"].device_id
+    assert gateway.openclaw("devices", "block", device_id, "--yes").code == 0
+    knock(gateway.port, **words)
+    with inside(browser, gateway, "Connections") as tab:
+        item = tab.page.get_by_role("listitem").filter(has_text="this device is blocked")
+        item.get_by_text("What it saw, and what helps").click()
+        tab.press(f"Unblock {device_id}")
+        tab.confirm("Unblock")
+
+    assert knock(gateway.port, **words).request_id
+
+
+def test_a_section_opens_while_the_gateway_is_gone(browser: Browser, tmp_path: Path):
+    down = ("WebSocket connection to", "ERR_CONNECTION_REFUSED")
+    with ExitStack() as stack:
+        with running_gateway(tmp_path / "home" / ".openclaw") as gateway:
+            tab = stack.enter_context(inside(browser, gateway, expected=down))
+            eventually(lambda: tab.moment() and any("/logs.js" in one for one in tab.asked))
+        tab.page.get_by_text("The gateway does not answer.").wait_for()
+        tab.section("Health")
+
+        assert "could not be loaded" not in tab.text()
 
 
 def test_a_lockout_is_seen_and_lifted(browser: Browser, gateway: Gateway):
