@@ -173,6 +173,16 @@ async def test_under_a_base_path_everything_is_there_twice(tmp_path: Path):
     assert other.status == 404
 
 
+@pytest.mark.parametrize(("base", "now"), [("/claw", "/claw/"), ("", "/")])
+async def test_where_the_page_was_it_is_told_where_it_is(tmp_path: Path, base: str, now: str):
+    config: dict[str, object] = {"controlUi": {"basePath": base}}
+    async with open_gateway(tmp_path / "state", config) as gateway:
+        earlier = await ask(gateway.port, "/earlier/", headers=(("Accept", "text/html"),))
+
+    assert earlier.status == 404
+    assert f"The Control UI of this gateway is at {now} of its address." in earlier.body.decode()
+
+
 @pytest.mark.parametrize("path", ["/control-ui-config.json", "/__openclaw/control-ui-config.json"])
 async def test_published_pages_are_told_where_they_are(tmp_path: Path, path: str):
     config: dict[str, object] = {"controlUi": {"basePath": "/claw"}}

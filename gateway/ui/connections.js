@@ -4,7 +4,7 @@ import { announce, h } from "./dom.js";
 import { follow } from "./follow.js";
 import { link } from "./link.js";
 import { ask, command, empty, facts, items, problem, prose, scopeChips } from "./parts.js";
-import { bytes, lasting, locality, moment, plural, short } from "./words.js";
+import { bytes, lasting, locality, moment, plain, plural, short } from "./words.js";
 
 /** @typedef {Record<string, any>} Entry */
 
@@ -76,7 +76,7 @@ export const connections = {
 /** @param {Entry} one */
 function connection(one) {
   const { traffic, saw = {} } = one;
-  const name = one["label"] ?? one["displayName"] ?? one["client"];
+  const name = plain(one["label"] ?? one["displayName"] ?? one["client"]);
   return h(
     "li",
     { key: one["connId"] },

@@ -5,7 +5,7 @@ import { follow } from "./follow.js";
 import { invite, outstanding } from "./invitations.js";
 import { link } from "./link.js";
 import { ask, empty, facts, items, problem, scopeChips } from "./parts.js";
-import { approvedBy, lasting, locality, moment, now, short } from "./words.js";
+import { approvedBy, lasting, locality, moment, now, plain, short } from "./words.js";
 
 /** @typedef {Record<string, any>} Device */
 
@@ -34,7 +34,7 @@ async function load() {
 
 /** @param {Device} device @returns {string} */
 function nameOf(device) {
-  return device["label"] ?? device["displayName"] ?? device["clientId"] ?? short(device["deviceId"]);
+  return plain(device["label"] ?? device["displayName"] ?? device["clientId"] ?? short(device["deviceId"]));
 }
 
 /** @type {import("./shell.js").View} */

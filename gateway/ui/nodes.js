@@ -4,7 +4,7 @@ import { announce, h } from "./dom.js";
 import { follow } from "./follow.js";
 import { link } from "./link.js";
 import { ask, command, empty, facts, items, problem } from "./parts.js";
-import { moment, plural, short } from "./words.js";
+import { moment, plain, plural, short } from "./words.js";
 
 /** @typedef {Record<string, any>} Entry */
 
@@ -34,7 +34,7 @@ async function load() {
 
 /** @param {Entry} node @returns {string} */
 function nameOf(node) {
-  return node["displayName"] ?? short(node["nodeId"]);
+  return plain(node["displayName"] ?? short(node["nodeId"]));
 }
 
 /** @type {import("./shell.js").View} */
@@ -82,7 +82,7 @@ function surface(one) {
       h(
         "div.stack",
         null,
-        h("div.row", null, h("span.id", null, one["requestId"]), h("span.name", null, one["displayName"] ?? short(one["nodeId"]))),
+        h("div.row", null, h("span.id", null, one["requestId"]), h("span.name", null, nameOf(one))),
         facts([
           ["Offers", chips(one["commands"])],
           ["Abilities", chips(one["caps"])],

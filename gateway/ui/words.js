@@ -165,6 +165,15 @@ export function approvedBy({ approvedVia, approvedBy }) {
   return approvedBy ? `${road} (${approvedBy})` : road;
 }
 
+/**
+ * Return a name that somebody gave himself without what would turn or hide the words around it.
+ *
+ * @param {unknown} name
+ */
+export function plain(name) {
+  return String(name).replace(/[\p{Cc}\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu, "");
+}
+
 /** @param {string} id @returns {string} an id that is too long to read, shortened */
 export function short(id) {
   return id.length > 16 ? `${id.slice(0, 12)}…` : id;

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.pems import a_pair
-from tests.scenarios.browser import Tab, open_tab
+from tests.scenarios.browser import Tab, open_tab, url_of
 from tests.scenarios.clients import knock, stranger
 from tests.scenarios.programs import (
     FORWARDS,
@@ -37,10 +37,6 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
         for token in (running.token, "wrong"):
             knock(running.port, **stranger(token))
         yield running
-
-
-def url_of(gateway: Gateway) -> str:
-    return f"http://127.0.0.1:{gateway.port}/"
 
 
 def enter(tab: Tab, gateway: Gateway) -> Tab:

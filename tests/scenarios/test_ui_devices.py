@@ -172,6 +172,36 @@ def test_names_that_devices_give_themselves_stay_words(owner: Tab, gateway: Gate
     assert "<img src=x onerror=alert(1)>" in card.inner_text()
     assert card.locator("img").count() == 0
 
+    file = gateway.devices / "pending.json"
+    pending = json.loads(file.read_text())
+    pending[code]["displayName"] = "\u202e?ti evorppA\x07 <b>phone</b>"
+    file.write_text(json.dumps(pending))
+    owner.page.reload()
+    card.get_by_text("?ti evorppA <b>phone</b>", exact=True).wait_for()
+    owner.press(re.compile(f"^Approve .*{code}"))
+    dialog = owner.page.get_by_role("dialog")
+    assert "Approve ?ti evorppA <b>phone</b>?" in dialog.inner_text()
+    assert "\u202e" not in dialog.inner_text()
+
+
+def test_what_was_superseded_meanwhile_is_not_approved(owner: Tab, gateway: Gateway):
+    words = stranger(gateway.token)
+    asked = knock(gateway.port, **words).request_id
+    owner.press(re.compile(f"^Approve .*{asked}"))
+    more = ("operator.read", "operator.admin")
+    now = knock(gateway.port, **(words | {"scopes": more})).request_id
+    assert now != asked
+    dialog = owner.page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Approve").click()
+
+    alert = dialog.get_by_role("alert")
+    alert.wait_for()
+    assert now in alert.inner_text()
+    owner.picture("superseded")
+    assert list(gateway.kept("pending.json")) == [now]
+    dialog.get_by_role("button", name="Cancel").click()
+    owner.page.get_by_role("listitem").filter(has_text=now).get_by_text("admin").wait_for()
+
 
 def test_an_invitation_lets_another_browser_in(browser: Browser, owner: Tab, gateway: Gateway):
     owner.press("Invite a device")

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Route
 
 from gateway.policy.words import CREDENTIAL_CODES, PROOF_SENTENCES
 from gateway.protocol.errors import DetailCode, ErrorCode
-from tests.scenarios.browser import Tab, open_tab
+from tests.scenarios.browser import DOWN, Tab, open_tab, url_of
 from tests.scenarios.programs import (
     FORWARDS,
     Gateway,
@@ -23,9 +23,6 @@ from tests.scenarios.programs import (
 from tests.scenarios.test_trusted_proxy import on_loopback
 
 pytestmark = [pytest.mark.slow, pytest.mark.real("chromium")]
-
-#: What Chromium writes of a gateway that is down; a page cannot keep it from doing so.
-DOWN = ("WebSocket connection to", "net::ERR_CONNECTION_REFUSED")
 
 
 @pytest.fixture
@@ -39,10 +36,6 @@ def proxy(tmp_path: Path, gateway: Gateway) -> Iterator[str]:
     """Where people of elsewhere come from: nginx forwards them, so that nobody is local."""
     with running_nginx(tmp_path / "nginx", gateway.port, *FORWARDS) as port:
         yield f"http://127.0.0.1:{port}/"
-
-
-def url_of(gateway: Gateway) -> str:
-    return f"http://127.0.0.1:{gateway.port}/"
 
 
 def kept_by(tab: Tab) -> str:

@@ -10,13 +10,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, WebSocketRoute
 
-from tests.scenarios.browser import Tab, inside, open_tab
+from tests.scenarios.browser import DOWN, Tab, inside, open_tab, url_of
 from tests.scenarios.programs import Gateway, eventually, free_port, running_gateway
 
 pytestmark = [pytest.mark.slow, pytest.mark.real("chromium")]
-
-#: What Chromium writes of a gateway that is down; a page cannot keep it from doing so.
-DOWN = ("WebSocket connection to", "net::ERR_CONNECTION_REFUSED")
 
 
 @pytest.fixture
@@ -31,10 +28,6 @@ def person(browser: Browser) -> Iterator[BrowserContext]:
     context = browser.new_context()
     yield context
     context.close()
-
-
-def url_of(gateway: Gateway) -> str:
-    return f"http://127.0.0.1:{gateway.port}/"
 
 
 def own_item(tab: Tab) -> None:
