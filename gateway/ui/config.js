@@ -125,7 +125,7 @@ function row(one) {
       field(one, id),
       wrong.has(one.path) && h("p.problem", { role: "alert" }, wrong.get(one.path)),
       overtaken.has(one.path) && h("p.problem", null, `Changed on file meanwhile: ${show(one, onFile(one))}`),
-      mayGo(one, text) && h("button.plain", { type: "button", "aria-label": `Take ${one.path} out of the file`, onclick: () => takeOut(one) }, "Take it out of the file"),
+      mayGo(one, text) && h("button.plain", { type: "button", "aria-label": `Take out of the file: ${one.path}`, onclick: () => takeOut(one) }, "Take out of the file"),
       text !== undefined && h("button.plain", { type: "button", onclick: () => forget(one) }, "Undo this change"),
     ),
   );

@@ -187,9 +187,10 @@ class Link {
   /** @param {Wire} wire @param {number} turn */
   async #enter(wire, turn) {
     const { hello } = wire;
-    if (turn === this.#turn && hello.auth?.deviceToken) {
-      const { deviceToken, scopes, role } = hello.auth;
-      await keepToken({ deviceToken, scopes, role });
+    const { deviceToken, scopes, role } = hello.auth ?? {};
+    if (deviceToken) await keepToken({ deviceToken, scopes, role }); // a link counts once: even if it is late
+    if (turn !== this.#turn) return wire.close();
+    if (deviceToken) {
       const byLink = this.#bootstrap !== null && this.#wanted === null;
       this.#secret = this.#bootstrap = null; // from here on the device token stands for it
       if (byLink) {
@@ -197,12 +198,11 @@ class Link {
         return this.#try();
       }
     }
-    if (turn !== this.#turn) return wire.close();
     if (wire.lost) throw wire.lost; // it went while the token was put away
     if (hello.snapshot?.health?.ts) tellTime(hello.snapshot.health.ts);
     this.#tries = this.#downSince_ms = 0;
     this.wasIn = true;
-    this.scopes = hello.auth?.scopes ?? [];
+    this.scopes = scopes ?? [];
     wire.onevent = (name, payload) => {
       if (name === "tick" && payload?.ts) tellTime(payload.ts);
       for (const listener of this.#listeners) listener(name, payload);
