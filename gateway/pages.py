@@ -54,9 +54,7 @@ _PRELOAD_MARK = b"<!-- preload -->"
 _STATIC_IMPORT = re.compile(rb'^import [^;]*?from "\./([\w./-]+)";', re.MULTILINE)
 
 #: A comment that has its lines to itself: it is for who reads the files, and a sixth of them.
-_COMMENT = re.compile(
-    rb"^[ \t]*(?://[^\n]*|/\*(?:(?!\*/).)*\*/[ \t]*)$", re.MULTILINE | re.DOTALL
-)
+_COMMENT = re.compile(rb"^[ \t]*(?://[^\n]*|/\*(?:(?!\*/).)*\*/[ \t]*)$", re.MULTILINE | re.DOTALL)
 #: What others wrote is sent as they wrote it: the comments hold their licence.
 _OF_OTHERS = "vendor/"
 

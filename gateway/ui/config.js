@@ -168,10 +168,16 @@ function field(one, id) {
   return h("input", { ...common, type, value: text, placeholder, autocomplete: "off", spellcheck: "false", min: one.minimum, max: one.maximum, oninput: note });
 }
 
+/** Whether a value only says where the secret is. @param {unknown} value */
+function isReference(value) {
+  return /^\$\{\w+\}$/.test(String(value));
+}
+
 /** @param {Setting} one */
 function secretNote(one) {
   if (onFile(one) === undefined) return "not set";
-  return typed.get(one.path) === "" ? "taken out when it is saved" : "set; type to replace it";
+  if (typed.get(one.path) === "") return "taken out when it is saved";
+  return onFile(one) === REDACTED ? "set; type to replace it" : `set by ${onFile(one)}; type to replace it`;
 }
 
 /** @param {Setting} one @param {string} text */
@@ -230,7 +236,7 @@ function all() {
 /** @param {Setting} one @param {unknown} value */
 function show(one, value) {
   if (value === undefined) return "(unset)";
-  if (one.kind === "secret") return value === REDACTED ? "(a secret)" : "(another secret)";
+  if (one.kind === "secret" && !isReference(value)) return value === REDACTED ? "(a secret)" : "(another secret)";
   return textOf(one, value) || '""';
 }
 

@@ -135,8 +135,8 @@ export function problem(error) {
   return h(
     "div.note.bad",
     { role: "alert" },
-    // What to do is a sentence for people; the message beside it is what programs match on.
-    remedy?.sentence ? [h("p", null, prose(remedy.sentence)), h("p.small", null, words)] : h("p", null, words),
+    h("p", null, words),
+    remedy?.sentence && h("p", null, prose(remedy.sentence)),
     remedy?.command && command(remedy.command, remedy.where),
   );
 }

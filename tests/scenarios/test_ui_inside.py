@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.scenarios.browser import DOWN, inside
+from tests.scenarios.browser import DOWN, inside, open_tab, url_of
 from tests.scenarios.clients import knock, stranger
 from tests.scenarios.programs import Gateway, eventually, running_gateway
 from tests.scenarios.test_nodes import npm_node
@@ -219,6 +219,41 @@ def test_a_secret_is_replaced_and_taken_out_in_a_toml_file(browser: Browser, tmp
     assert "# of my own" in text
     assert 'token = "another-one"' in text
     assert "password" not in text
+
+
+def test_a_secret_by_reference_is_told_and_what_cannot_be_written_says_why(
+    browser: Browser, tmp_path: Path
+):
+    state_dir = tmp_path / "home" / ".openclaw"
+    state_dir.mkdir(parents=True, mode=0o700)
+    file = state_dir / "openclaw.json"
+    file.write_text('{gateway: {auth: {token: "${MY_TOKEN}"}}}')
+    file.chmod(0o600)
+    with (
+        running_gateway(state_dir, env={"MY_TOKEN": "of-the-environment"}) as gateway,
+        open_tab(browser, url_of(gateway)) as tab,
+    ):
+        tab.open("#token=of-the-environment").title("Devices")
+        tab.section("Config")
+        token = tab.page.get_by_label("gateway.auth.token", exact=True)
+        assert token.get_attribute("placeholder") == "set by ${MY_TOKEN}; type to replace it"
+        token.fill("${OTHER_TOKEN}")
+        tab.page.get_by_label("logging.level").select_option("debug")
+        tab.press("Compare and save")
+        dialog = tab.page.get_by_role("dialog")
+        assert "${MY_TOKEN}" in dialog.inner_text()
+        assert "${OTHER_TOKEN}" in dialog.inner_text()
+        dialog.get_by_role("button", name="Cancel").click()
+        tab.press("Undo this change")
+
+        held = file.with_name("config.lock")
+        held.unlink(missing_ok=True)
+        held.mkdir()
+        tab.press("Compare and save")
+        dialog.get_by_role("button", name="Save").click()
+        dialog.get_by_role("alert").get_by_text("config.lock").wait_for()
+        tab.picture("config-not-written")
+        dialog.get_by_role("button", name="Cancel").click()
 
 
 def test_what_is_looked_for_is_still_there_on_coming_back(browser: Browser, gateway: Gateway):
