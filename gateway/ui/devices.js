@@ -179,32 +179,42 @@ function pairedItem(one) {
           commands && h("a.chip.warn", { href: "#nodes" }, "its commands wait for approval"),
         ),
         h("p.small", null, one["connected"] ? "Connected now" : ["Last seen ", moment(one["lastSeenAtMs"], "not yet")], " · ", scopeChips(one["scopes"])),
-        h(
-          "details",
-          null,
-          h("summary", null, "Details", h("span.unseen", null, ` of ${nameOf(one)}`)),
-          facts([
-            ["Name it gave itself", one["displayName"]],
-            ["Device id", h("code", null, one["deviceId"])],
-            ["Platform", [one["platform"], one["deviceFamily"]].filter(Boolean).join(", ")],
-            ["Client", [one["clientId"], one["clientMode"]].filter(Boolean).join(" / ")],
-            ["Last address", one["remoteIp"]],
-            ["Approved", h("span", null, moment(one["approvedAtMs"]), ` ${approvedBy(one)}`)],
-            ["Paired since", moment(one["createdAtMs"])],
-            ...(one["tokens"] ?? []).map(tokenRow(one)),
-          ]),
-        ),
+        details(one),
       ),
-      h(
-        "div.acts",
-        null,
-        h("button", { type: "button", onclick: () => rename(one), "aria-label": `Rename ${nameOf(one)}` }, "Rename"),
-        one["blocked"]
-          ? h("button", { type: "button", onclick: () => unblock(one), "aria-label": `Unblock ${nameOf(one)}` }, "Unblock")
-          : h("button", { type: "button", onclick: () => block(one), "aria-label": `Block ${nameOf(one)}` }, "Block"),
-        h("button.danger", { type: "button", onclick: () => remove(one), "aria-label": `Remove ${nameOf(one)}` }, "Remove"),
-      ),
+      acts(one),
     ),
+  );
+}
+
+/** @param {Device} one */
+function details(one) {
+  return h(
+    "details",
+    null,
+    h("summary", null, "Details", h("span.unseen", null, ` of ${nameOf(one)}`)),
+    facts([
+      ["Name it gave itself", one["displayName"]],
+      ["Device id", h("code", null, one["deviceId"])],
+      ["Platform", [one["platform"], one["deviceFamily"]].filter(Boolean).join(", ")],
+      ["Client", [one["clientId"], one["clientMode"]].filter(Boolean).join(" / ")],
+      ["Last address", one["remoteIp"]],
+      ["Approved", h("span", null, moment(one["approvedAtMs"]), ` ${approvedBy(one)}`)],
+      ["Paired since", moment(one["createdAtMs"])],
+      ...(one["tokens"] ?? []).map(tokenRow(one)),
+    ]),
+  );
+}
+
+/** @param {Device} one */
+function acts(one) {
+  return h(
+    "div.acts",
+    null,
+    h("button", { type: "button", onclick: () => rename(one), "aria-label": `Rename ${nameOf(one)}` }, "Rename"),
+    one["blocked"]
+      ? h("button", { type: "button", onclick: () => unblock(one), "aria-label": `Unblock ${nameOf(one)}` }, "Unblock")
+      : h("button", { type: "button", onclick: () => block(one), "aria-label": `Block ${nameOf(one)}` }, "Block"),
+    h("button.danger", { type: "button", onclick: () => remove(one), "aria-label": `Remove ${nameOf(one)}` }, "Remove"),
   );
 }
 

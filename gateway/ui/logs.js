@@ -105,11 +105,11 @@ export const logs = {
     const run = async () => {
       if (ended) return;
       try {
+        const before = file;
         if (!paused && !document.hidden && (await look())) drawLines();
-        if (failed !== null) {
-          failed = null;
-          refresh();
-        }
+        const told = failed !== null || file !== before;
+        failed = null;
+        if (told) refresh();
       } catch (error) {
         failed = error;
         refresh();
@@ -117,7 +117,7 @@ export const logs = {
       if (!ended) setTimeout(() => void run(), LOOK_EVERY_MS);
     };
     atEnd = true;
-    void run().then(refresh);
+    void run();
     return () => (ended = true);
   },
   draw() {

@@ -75,7 +75,7 @@ function exact(at_ms) {
  */
 export function moment(at, never = "never") {
   const at_ms = typeof at === "string" ? Date.parse(at) : at;
-  if (!at_ms) return h("span.muted", null, never);
+  if (!at_ms || Number.isNaN(new Date(at_ms).getTime())) return h("span.muted", null, never);
   return h(
     "time",
     { datetime: new Date(at_ms).toISOString(), "data-ms": at_ms },

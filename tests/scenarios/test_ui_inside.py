@@ -285,6 +285,7 @@ def test_the_log_goes_on_in_the_file_of_a_new_day(browser: Browser, gateway: Gat
         assert "first of the day" in shown
         assert "device pairing auto-approved" in shown
         assert "2099" in shown
+        tab.main.get_by_text("gateway-2099-01-02.jsonl").wait_for()
         tab.picture("logs-new-day")
 
 
