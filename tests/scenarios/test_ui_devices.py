@@ -176,6 +176,7 @@ def test_names_that_devices_give_themselves_stay_words(owner: Tab, gateway: Gate
     pending = json.loads(file.read_text())
     pending[code]["displayName"] = "\u202e?ti evorppA\x07 <b>phone</b>"
     file.write_text(json.dumps(pending))
+    eventually(lambda: "evorppA" in gateway.openclaw("devices", "list", "--json").out)
     owner.page.reload()
     card.get_by_text("?ti evorppA <b>phone</b>", exact=True).wait_for()
     owner.press(re.compile(f"^Approve .*{code}"))
