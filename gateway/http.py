@@ -7,6 +7,7 @@ from typing import Any
 
 import h11
 import trio
+from attrs import evolve
 
 from gateway import http_refusals as refusals
 from gateway.door import Door, Visit
@@ -203,8 +204,12 @@ _PAGE_PATHS = frozenset({"/", "/index.html"})
 
 
 def _not_there(visit: Visit, path: str) -> HttpRefusal:
-    switched_off = path in _PAGE_PATHS and not visit.settings.page.enabled
-    return refusals.NO_PAGE if switched_off else refusals.NOT_FOUND
+    page = visit.settings.page
+    if not page.enabled:
+        return refusals.NO_PAGE if path in _PAGE_PATHS else refusals.NOT_FOUND
+    # Whoever stands before an address of earlier is led to the one of now, which is no secret.
+    where = f"The Control UI of this gateway is at {page.base_path.rstrip('/')}/ of its address."
+    return evolve(refusals.NOT_FOUND, sentence=where)
 
 
 async def _send(

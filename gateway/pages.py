@@ -53,6 +53,11 @@ _PRELOAD_MARK = b"<!-- preload -->"
 #: How our scripts name what they need before they begin; what is imported later is no such line.
 _STATIC_IMPORT = re.compile(rb'^import [^;]*?from "\./([\w./-]+)";', re.MULTILINE)
 
+#: A comment that has its lines to itself: it is for who reads the files, and a sixth of them.
+_COMMENT = re.compile(rb"^[ \t]*(?://[^\n]*|/\*(?:(?!\*/).)*\*/[ \t]*)$", re.MULTILINE | re.DOTALL)
+#: What others wrote is sent as they wrote it: the comments hold their licence.
+_OF_OTHERS = "vendor/"
+
 #: Below this many bytes a compressed answer spares nobody anything.
 _WORTH_PACKING = 1_000
 
@@ -113,6 +118,13 @@ def _served(body: bytes, kind: bytes, cache: bytes) -> Served:
     return Served(body, kind, tag, cache, packed)
 
 
+def _without_comments(name: str, body: bytes) -> bytes:
+    """Return a script or style as it is sent; each line keeps its number."""
+    if name.startswith(_OF_OTHERS) or not name.endswith((".js", ".css")):
+        return body
+    return _COMMENT.sub(lambda found: b"\n" * found[0].count(b"\n"), body)
+
+
 def _needed_at_once(name: str, files: Mapping[str, bytes]) -> set[str]:
     """Return a script and all that it cannot begin without: its static imports, and theirs."""
     needed, look = set[str](), [name]
@@ -135,11 +147,12 @@ class Pages:
     _made: dict[PageFacts, Served] = field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
-        found = {
-            path.relative_to(self.folder).as_posix(): path.read_bytes()
+        paths = {
+            path.relative_to(self.folder).as_posix(): path
             for path in sorted(self.folder.rglob("*"))
             if path.suffix[1:] in _KINDS
         }
+        found = {name: _without_comments(name, path.read_bytes()) for name, path in paths.items()}
         whole = hashlib.sha256()
         for name, body in found.items():
             whole.update(f"{name} {len(body)}\n".encode() + body)

@@ -73,6 +73,27 @@ def test_no_mark_is_left_in_the_page():
     assert b"<!--" not in PAGES.page(FACTS).body
 
 
+def test_comments_are_for_who_reads_the_files(tmp_path: Path):
+    script = (
+        "// @ts-check\n/**\n * Why.\n */\nconst a = /** @type {any} */ (1); // kept\n"
+        '  /** @param {number} b */\n  const c = "// no comment"; /* nor\n this */\n'
+    )
+    folder = tmp_path / "ui"
+    folder.joinpath("vendor").mkdir(parents=True)
+    folder.joinpath("vendor", "b.js").write_text("/* The licence. */\n1;")
+    pages = made(folder, a=script)
+
+    sent = pages.file(f"/assets/{pages.digest}/a.js")
+    others = pages.file(f"/assets/{pages.digest}/vendor/b.js")
+    assert sent is not None
+    assert others is not None
+    assert sent.body.decode() == (
+        "\n\n\n\nconst a = /** @type {any} */ (1); // kept\n\n"
+        '  const c = "// no comment"; /* nor\n this */\n'
+    )
+    assert others.body == b"/* The licence. */\n1;"
+
+
 @pytest.mark.parametrize(
     ("known", "status"),
     [
@@ -150,6 +171,16 @@ async def test_under_a_base_path_everything_is_there_twice(tmp_path: Path):
     assert [one.body for one in kept] == [one.body for one in stripped]
     assert (bare.status, bare.headers[b"location"]) == (308, b"claw/?token=x")
     assert other.status == 404
+
+
+@pytest.mark.parametrize(("base", "now"), [("/claw", "/claw/"), ("", "/")])
+async def test_where_the_page_was_it_is_told_where_it_is(tmp_path: Path, base: str, now: str):
+    config: dict[str, object] = {"controlUi": {"basePath": base}}
+    async with open_gateway(tmp_path / "state", config) as gateway:
+        earlier = await ask(gateway.port, "/earlier/", headers=(("Accept", "text/html"),))
+
+    assert earlier.status == 404
+    assert f"The Control UI of this gateway is at {now} of its address." in earlier.body.decode()
 
 
 @pytest.mark.parametrize("path", ["/control-ui-config.json", "/__openclaw/control-ui-config.json"])

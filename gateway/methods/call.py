@@ -11,6 +11,7 @@ from gateway.keeper import Keeper
 from gateway.protocol.errors import DetailCode, ErrorCode, ErrorShape
 from gateway.protocol.schema import Closed, InvalidParamsError, require
 from gateway.runtime import Runtime
+from stores.errors import UserFacingError
 from stores.scopes import covers
 
 #: The parameters of a method that takes none.
@@ -39,6 +40,13 @@ def invalid_request(message: str, details: dict[str, Any] | None = None) -> Call
 def unavailable(message: str, details: dict[str, Any] | None = None) -> CallError:
     """Return the error of a request that would be right if this were possible now."""
     return CallError(ErrorShape(ErrorCode.UNAVAILABLE, message, details))
+
+
+def remedy_of(error: UserFacingError) -> dict[str, Any]:
+    """Return details with problem and remedy as what a person reads: whole sentences."""
+    parts = [error.problem, *([error.remedy] if error.remedy else [])]
+    sentence = " ".join(f"{part[:1].upper()}{part[1:]}." for part in parts)
+    return {"remedy": {"sentence": sentence, "where": "gateway-host"}}
 
 
 @frozen

@@ -11,7 +11,15 @@ from typing import Any
 
 import trio
 
-from gateway.methods.call import NOTHING, Call, CallError, checked, invalid_request, unavailable
+from gateway.methods.call import (
+    NOTHING,
+    Call,
+    CallError,
+    checked,
+    invalid_request,
+    remedy_of,
+    unavailable,
+)
 from gateway.protocol.errors import ErrorCode, ErrorShape
 from gateway.protocol.schema import ANY, COUNT, EMPTY_OK, NAME, Closed, ListOf
 from gateway.runtime import Runtime
@@ -219,7 +227,8 @@ async def _write(call: Call, params: Mapping[str, Any], change: Callable[..., Ed
     except StoreError as error:
         logger.exception("the configuration was not written")
         text = "the configuration cannot be written now; see the gateway's log"
-        raise unavailable(text) from error
+        # Only an admin may ask for this, and an admin may know of our files.
+        raise unavailable(text, remedy_of(error)) from error
     except UserFacingError as error:
         raise _invalid(error) from error
     if edit.written:

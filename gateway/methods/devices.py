@@ -16,13 +16,14 @@ from gateway.methods.call import (
     checked,
     invalid_request,
     missing_scope,
+    remedy_of,
     unavailable,
 )
 from gateway.policy.credentials import Method
 from gateway.protocol.schema import NAME, Closed, Text
 from stores import device_life, pairing
 from stores.decisions import Transition
-from stores.errors import NotAllowedError, StoreError, TransitionError, UserFacingError
+from stores.errors import NotAllowedError, StoreError, TransitionError
 from stores.listing import listing, paired_item
 from stores.records import DeviceBook
 from stores.scopes import ADMIN
@@ -55,13 +56,10 @@ async def decided(call: Call, transition: Transition) -> Any:
     except NotAllowedError as refusal:
         if refusal.missing_scopes:
             raise missing_scope(call, refusal.missing_scopes[0]) from refusal
-        details = None
-        if refusal.remedy is not None:
-            details = {"remedy": {"sentence": _sentence(refusal), "where": "gateway-host"}}
+        details = None if refusal.remedy is None else remedy_of(refusal)
         raise invalid_request(refusal.wire_message, details) from refusal
     except TransitionError as refusal:
-        told = {"remedy": {"sentence": _sentence(refusal), "where": "gateway-host"}}
-        raise invalid_request(refusal.wire_message, told) from refusal
+        raise invalid_request(refusal.wire_message, remedy_of(refusal)) from refusal
     except StoreError as error:
         raise unavailable(
             "the device store cannot be used now; see the gateway's log",
@@ -89,9 +87,7 @@ def _if_still_known(
 
 def _store_details(call: Call, error: StoreError) -> dict[str, Any] | None:
     """Return what is wrong with the files, for an admin: the words name files of this machine."""
-    if ADMIN not in call.session.holds:
-        return None
-    return {"remedy": {"sentence": _sentence(error), "where": "gateway-host"}}
+    return remedy_of(error) if ADMIN in call.session.holds else None
 
 
 def with_full_id(transition: Callable[..., Change[Any]], reference: str) -> Transition:
@@ -103,12 +99,6 @@ def with_full_id(transition: Callable[..., Change[Any]], reference: str) -> Tran
         return attrs.evolve(change, result=(device_id, change.result))
 
     return both
-
-
-def _sentence(error: UserFacingError) -> str:
-    """Return problem and remedy as what a person reads: whole sentences."""
-    parts = [error.problem, *([error.remedy] if error.remedy else [])]
-    return " ".join(f"{part[:1].upper()}{part[1:]}." for part in parts)
 
 
 @contextmanager

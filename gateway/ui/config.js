@@ -57,7 +57,7 @@ export const config = {
     return link.listen((name) => name === "config.changed" && void load());
   },
   draw() {
-    const head = h("div.head", null, h("h1", { id: "title", tabindex: -1 }, "Config"), h("input", { type: "search", name: "filter", "aria-label": "Find a key", placeholder: "Find a key", class: "find", oninput: find }));
+    const head = h("div.head", null, h("h1", { id: "title", tabindex: -1 }, "Config"), h("input", { type: "search", name: "filter", "aria-label": "Find a key", placeholder: "Find a key", class: "find", value: filter, oninput: find }));
     if (!groups || !file) return [head, failed !== null && problem(failed), h("div.card", null, empty("Looking …"))];
     const shown = groups.map((group) => ({ ...group, settings: group.settings.filter(matches) })).filter((group) => group.settings.length);
     return [
@@ -70,7 +70,7 @@ export const config = {
       file["issues"].map((/** @type {any} */ one) => h("div.note.bad", null, one.path && h("code", null, one.path), " ", one.message)),
       file["warnings"].map((/** @type {any} */ one) => h("div.note.warn", null, one.message)),
       !link.may("operator.admin") && h("div.note", null, h("p", null, "Changing it needs ", h("strong", null, "admin"), "."), !link.pendingUpgrade && h("button", { type: "button", onclick: () => void link.askForMore() }, "Ask for more")),
-      h("form.settings", { key: "settings", autocomplete: "off", onsubmit: (/** @type {Event} */ event) => (event.preventDefault(), typed.size > 0 && wrong.size === 0 && void save()) }, shown.length ? shown.map(group) : h("div.card", null, empty("No key has that in its name or meaning."))),
+      h("form.settings", { key: "settings", autocomplete: "off", onsubmit: (/** @type {Event} */ event) => (event.preventDefault(), maySave() && void save()) }, shown.length ? shown.map(group) : h("div.card", null, empty("No key has that in its name or meaning."))),
       file["raw"] !== null && h("details", null, h("summary", null, "The file as it is, without its secrets"), h("pre.result", { tabindex: 0 }, file["raw"])),
       said && h("div.note.good", { role: "status" }, said),
       typed.size > 0 && saveBar(),
@@ -80,13 +80,13 @@ export const config = {
 
 /** @param {Event} event */
 function find(event) {
-  filter = /** @type {HTMLInputElement} */ (event.currentTarget).value.trim().toLowerCase();
+  filter = /** @type {HTMLInputElement} */ (event.currentTarget).value;
   refresh();
 }
 
 /** @param {Setting} one */
 function matches(one) {
-  return !filter || typed.has(one.path) || `${one.path} ${one.help}`.toLowerCase().includes(filter);
+  return typed.has(one.path) || `${one.path} ${one.help}`.toLowerCase().includes(filter.trim().toLowerCase());
 }
 
 /** @param {Group} one */
@@ -125,9 +125,22 @@ function row(one) {
       field(one, id),
       wrong.has(one.path) && h("p.problem", { role: "alert" }, wrong.get(one.path)),
       overtaken.has(one.path) && h("p.problem", null, `Changed on file meanwhile: ${show(one, onFile(one))}`),
+      mayGo(one, text) && h("button.plain", { type: "button", "aria-label": `Take out of the file: ${one.path}`, onclick: () => takeOut(one) }, "Take out of the file"),
       text !== undefined && h("button.plain", { type: "button", onclick: () => forget(one) }, "Undo this change"),
     ),
   );
+}
+
+/** Whether a secret may be taken out: its field is empty anyway, so that emptying it says nothing. @param {Setting} one @param {string | undefined} text */
+function mayGo(one, text) {
+  return one.kind === "secret" && text === undefined && onFile(one) !== undefined && link.may("operator.admin");
+}
+
+/** @param {Setting} one */
+function takeOut(one) {
+  said = "";
+  typed.set(one.path, "");
+  refresh();
 }
 
 /** @param {Setting} one @param {string} id */
@@ -151,8 +164,20 @@ function field(one, id) {
     return h("textarea", { ...common, spellcheck: "false", rows: 3, placeholder: one.kind === "list" ? "one a line" : "[]", oninput: note }, text);
   }
   const type = one.kind === "secret" ? "password" : one.kind === "integer" ? "number" : "text";
-  const placeholder = one.kind === "secret" ? (onFile(one) === undefined ? "not set" : "set; type to replace it") : textOf(one, one.standard);
+  const placeholder = one.kind === "secret" ? secretNote(one) : textOf(one, one.standard);
   return h("input", { ...common, type, value: text, placeholder, autocomplete: "off", spellcheck: "false", min: one.minimum, max: one.maximum, oninput: note });
+}
+
+/** Whether a value only says where the secret is. @param {unknown} value */
+function isReference(value) {
+  return /^\$\{\w+\}$/.test(String(value));
+}
+
+/** @param {Setting} one */
+function secretNote(one) {
+  if (onFile(one) === undefined) return "not set";
+  if (typed.get(one.path) === "") return "taken out when it is saved";
+  return onFile(one) === REDACTED ? "set; type to replace it" : `set by ${onFile(one)}; type to replace it`;
 }
 
 /** @param {Setting} one @param {string} text */
@@ -180,6 +205,15 @@ function forget(one) {
   refresh();
 }
 
+function maySave() {
+  return typed.size > 0 && wrong.size === 0 && link.may("operator.admin");
+}
+
+// What was typed is in this page alone.
+addEventListener("beforeunload", (event) => {
+  if (typed.size > 0) event.preventDefault();
+});
+
 function saveBar() {
   const count = typed.size;
   return h(
@@ -190,7 +224,7 @@ function saveBar() {
       "div.row",
       null,
       h("button", { type: "button", onclick: () => all().filter((one) => typed.has(one.path)).forEach(forget) }, "Undo all"),
-      h("button.primary", { type: "button", disabled: wrong.size > 0, onclick: () => void save() }, "Compare and save"),
+      h("button.primary", { type: "button", disabled: !maySave(), onclick: () => void save() }, "Compare and save"),
     ),
   );
 }
@@ -202,7 +236,7 @@ function all() {
 /** @param {Setting} one @param {unknown} value */
 function show(one, value) {
   if (value === undefined) return "(unset)";
-  if (one.kind === "secret") return value === REDACTED ? "(a secret)" : "(another secret)";
+  if (one.kind === "secret" && !isReference(value)) return value === REDACTED ? "(a secret)" : "(another secret)";
   return textOf(one, value) || '""';
 }
 

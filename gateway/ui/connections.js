@@ -3,8 +3,8 @@
 import { announce, h } from "./dom.js";
 import { follow } from "./follow.js";
 import { link } from "./link.js";
-import { ask, command, empty, facts, problem, prose, scopeChips } from "./parts.js";
-import { bytes, lasting, locality, moment, plural, short } from "./words.js";
+import { ask, command, empty, facts, items, problem, prose, scopeChips } from "./parts.js";
+import { bytes, lasting, locality, moment, plain, plural, short } from "./words.js";
 
 /** @typedef {Record<string, any>} Entry */
 
@@ -16,11 +16,14 @@ let refusals = null;
 let lockouts = [];
 /** @type {unknown} */
 let failed = null;
+/** @type {() => void} */
+let refresh = () => {};
 const LAST_REFUSALS = 30;
 
 /** @type {import("./shell.js").View} */
 export const connections = {
-  open(refresh) {
+  open(changed) {
+    refresh = changed;
     return follow(
       async () => {
         try {
@@ -49,7 +52,7 @@ export const connections = {
         "section.card",
         { "aria-labelledby": "here-title" },
         h("header", null, h("h2", { id: "here-title" }, `Here now (${connected.length})`)),
-        h("ul.items", null, connected.map(connection)),
+        items("connections", connected, connection, refresh),
       ),
       lockouts.length > 0 &&
         h(
@@ -73,7 +76,7 @@ export const connections = {
 /** @param {Entry} one */
 function connection(one) {
   const { traffic, saw = {} } = one;
-  const name = one["label"] ?? one["displayName"] ?? one["client"];
+  const name = plain(one["label"] ?? one["displayName"] ?? one["client"]);
   return h(
     "li",
     { key: one["connId"] },
@@ -170,6 +173,20 @@ function refusal(one) {
         ["Device", one["deviceId"] && h("code", null, short(one["deviceId"]))],
       ]),
       one["command"] && command(one["command"], "gateway-host"),
+      one["reason"] === "blocked" && link.may("operator.pairing") && h("button", { type: "button", onclick: () => unblock(one), "aria-label": `Unblock ${one["deviceId"]}` }, "Unblock"),
     ),
   );
+}
+
+/** A device that was never paired is in no list: only here it is seen, when it knocks. @param {Entry} one */
+function unblock(one) {
+  return ask({
+    title: "Unblock this device?",
+    body: h("p", null, h("code", null, one["deviceId"]), " comes back as it was, or may ask to be let in."),
+    action: "Unblock",
+    work: async () => {
+      await link.ask("device.pair.unblock", { deviceId: one["deviceId"] });
+      announce("The device is not blocked any more");
+    },
+  });
 }

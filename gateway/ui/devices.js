@@ -1,67 +1,57 @@
 // @ts-check
 /** Devices: who waits, who is in, and every decision about them. */
 import { announce, h } from "./dom.js";
+import { follow } from "./follow.js";
+import { invite, outstanding } from "./invitations.js";
 import { link } from "./link.js";
-import { ask, empty, facts, problem, scopeChips, show } from "./parts.js";
-import { approvedBy, lasting, locality, moment, now, short } from "./words.js";
+import { ask, empty, facts, items, problem, scopeChips } from "./parts.js";
+import { approvedBy, lasting, locality, moment, now, plain, short } from "./words.js";
 
 /** @typedef {Record<string, any>} Device */
 
 /** @type {{pending: Device[], paired: Device[]} | null} */
 let found = null;
+/** @type {Device[]} */
+let invitations = [];
 /** @type {unknown} */
 let failed = null;
 let filter = "";
 /** @type {() => void} */
 let refresh = () => {};
-let timer = 0;
 
 async function load() {
   try {
-    const told = await link.ask("device.pair.list");
+    const admin = link.may("operator.admin");
+    const [told, invited] = await Promise.all([link.ask("device.pair.list"), admin ? link.ask("device.pair.invitations.list") : { invitations: [] }]);
     const fresh = told.pending.filter((/** @type {Device} */ one) => found && !found.pending.some((old) => old["requestId"] === one["requestId"]));
     for (const one of fresh) announce(`A device asks to be let in: ${nameOf(one)}, code ${one["requestId"]}`);
-    [found, failed] = [told, null];
+    [found, invitations, failed] = [told, invited.invitations, null];
   } catch (error) {
     failed = error;
   }
   refresh();
 }
 
-/** Events come in groups: one look is enough for those of a moment. */
-function loadSoon() {
-  clearTimeout(timer);
-  timer = window.setTimeout(() => void load(), 60);
-}
-
 /** @param {Device} device @returns {string} */
 function nameOf(device) {
-  return device["label"] ?? device["displayName"] ?? device["clientId"] ?? short(device["deviceId"]);
+  return plain(device["label"] ?? device["displayName"] ?? device["clientId"] ?? short(device["deviceId"]));
 }
 
 /** @type {import("./shell.js").View} */
 export const devices = {
   open(changed) {
     refresh = changed;
-    void load();
-    const end = link.listen((name) => {
-      if (/^device\.pair\.|^node\.pair\.|^presence$/.test(name)) loadSoon();
-    });
-    // Requests end by themselves, and last-seen times move without an event.
-    const often = setInterval(() => void load(), 30_000);
-    return () => {
-      end();
-      clearInterval(often);
-      clearTimeout(timer);
-    };
+    // Requests end by themselves, and last-seen times move without an event. Who waits is told by the
+    // title of a hidden page too.
+    return follow(load, 30_000, /^device\.pair\.|^node\.pair\.|^presence$/, true);
   },
   count: () => found?.pending.length ?? 0,
   draw() {
-    const head = h("div.head", null, h("h1", { id: "title", tabindex: -1 }, "Devices"), link.may("operator.admin") && h("button", { type: "button", onclick: invite }, "Invite a device"));
+    const head = h("div.head", null, h("h1", { id: "title", tabindex: -1 }, "Devices"), link.may("operator.admin") && h("button", { type: "button", onclick: () => invite(load) }, "Invite a device"));
     // One place until all is known: what comes later must not push away what is read.
     if (found === null) return [head, failed === null ? h("div.card", null, empty("Looking …")) : problem(failed)];
     const { pending, paired } = found;
-    const shown = paired.filter((one) => matches(one, filter));
+    const shown = [...paired.filter(isOwn), ...paired.filter((one) => !isOwn(one))].filter((one) => matches(one, filter));
     return [
       head,
       failed !== null && problem(failed),
@@ -71,7 +61,7 @@ export const devices = {
         { "aria-labelledby": "waiting-title", class: pending.length ? "wants" : null },
         h("header", null, h("h2", { id: "waiting-title" }, "Waiting for approval")),
         pending.length
-          ? h("ul.items", null, pending.map(pendingItem))
+          ? items("pending", pending, pendingItem, refresh)
           : empty("Nobody waits. A device that is turned away appears here at once, with the code that it shows."),
       ),
       h(
@@ -79,9 +69,10 @@ export const devices = {
         { "aria-labelledby": "paired-title" },
         h("header.row.apart", null, h("h2", { id: "paired-title" }, `Paired${paired.length ? ` (${paired.length})` : ""}`), paired.length > 6 && search()),
         shown.length
-          ? h("ul.items", null, shown.map(pairedItem))
+          ? items("paired", shown, pairedItem, refresh)
           : empty(paired.length ? "No device has that in its name." : "No device is paired yet. Invite one, or let one knock and approve it."),
       ),
+      outstanding(invitations, load),
     ];
   },
 };
@@ -107,8 +98,9 @@ function search() {
     name: "filter",
     "aria-label": "Find a device",
     placeholder: "Find a device",
+    value: filter,
     oninput: (/** @type {Event} */ event) => {
-      filter = /** @type {HTMLInputElement} */ (event.currentTarget).value.toLowerCase();
+      filter = /** @type {HTMLInputElement} */ (event.currentTarget).value;
       refresh();
     },
   });
@@ -116,7 +108,7 @@ function search() {
 
 /** @param {Device} device @param {string} words */
 function matches(device, words) {
-  return [nameOf(device), device["deviceId"], device["platform"], device["clientId"]].some((text) => String(text ?? "").toLowerCase().includes(words));
+  return [nameOf(device), device["deviceId"], device["platform"], device["clientId"]].some((text) => String(text ?? "").toLowerCase().includes(words.toLowerCase()));
 }
 
 const REASONS = {
@@ -124,6 +116,7 @@ const REASONS = {
   "role-upgrade": "asks for another role",
   "scope-upgrade": "asks for more",
   "metadata-upgrade": "changed its platform",
+  "stale-token": "known device",
 };
 
 /** @param {Device} one */
@@ -138,7 +131,7 @@ function pendingItem(one) {
       h(
         "div.stack",
         null,
-        h("div.row", null, h("span.id", null, one["requestId"]), h("span.chip", null, REASONS[/** @type {keyof typeof REASONS} */ (one["reason"])] ?? one["reason"] ?? "new device"), one["isRepair"] && h("span.chip.warn", null, "lost its token")),
+        h("div.row", null, h("span.id", null, one["requestId"]), h("span.chip", null, REASONS[/** @type {keyof typeof REASONS} */ (one["reason"])] ?? one["reason"] ?? "new device"), one["staleToken"] && h("span.chip.warn", null, "lost its token")),
         h("div", null, h("span.name", null, nameOf(one)), " ", h("span.muted", null, `as ${(one["roles"] ?? [one["role"]]).join(", ")}`)),
         facts([
           ["Asks for", one["scopes"]?.length ? scopeChips(one["scopes"], known ?? []) : null],
@@ -186,32 +179,42 @@ function pairedItem(one) {
           commands && h("a.chip.warn", { href: "#nodes" }, "its commands wait for approval"),
         ),
         h("p.small", null, one["connected"] ? "Connected now" : ["Last seen ", moment(one["lastSeenAtMs"], "not yet")], " · ", scopeChips(one["scopes"])),
-        h(
-          "details",
-          null,
-          h("summary", null, "Details", h("span.unseen", null, ` of ${nameOf(one)}`)),
-          facts([
-            ["Name it gave itself", one["displayName"]],
-            ["Device id", h("code", null, one["deviceId"])],
-            ["Platform", [one["platform"], one["deviceFamily"]].filter(Boolean).join(", ")],
-            ["Client", [one["clientId"], one["clientMode"]].filter(Boolean).join(" / ")],
-            ["Last address", one["remoteIp"]],
-            ["Approved", h("span", null, moment(one["approvedAtMs"]), ` ${approvedBy(one)}`)],
-            ["Paired since", moment(one["createdAtMs"])],
-            ...(one["tokens"] ?? []).map(tokenRow(one)),
-          ]),
-        ),
+        details(one),
       ),
-      h(
-        "div.acts",
-        null,
-        h("button", { type: "button", onclick: () => rename(one), "aria-label": `Rename ${nameOf(one)}` }, "Rename"),
-        one["blocked"]
-          ? h("button", { type: "button", onclick: () => unblock(one), "aria-label": `Unblock ${nameOf(one)}` }, "Unblock")
-          : h("button", { type: "button", onclick: () => block(one), "aria-label": `Block ${nameOf(one)}` }, "Block"),
-        h("button.danger", { type: "button", onclick: () => remove(one), "aria-label": `Remove ${nameOf(one)}` }, "Remove"),
-      ),
+      acts(one),
     ),
+  );
+}
+
+/** @param {Device} one */
+function details(one) {
+  return h(
+    "details",
+    null,
+    h("summary", null, "Details", h("span.unseen", null, ` of ${nameOf(one)}`)),
+    facts([
+      ["Name it gave itself", one["displayName"]],
+      ["Device id", h("code", null, one["deviceId"])],
+      ["Platform", [one["platform"], one["deviceFamily"]].filter(Boolean).join(", ")],
+      ["Client", [one["clientId"], one["clientMode"]].filter(Boolean).join(" / ")],
+      ["Last address", one["remoteIp"]],
+      ["Approved", h("span", null, moment(one["approvedAtMs"]), ` ${approvedBy(one)}`)],
+      ["Paired since", moment(one["createdAtMs"])],
+      ...(one["tokens"] ?? []).map(tokenRow(one)),
+    ]),
+  );
+}
+
+/** @param {Device} one */
+function acts(one) {
+  return h(
+    "div.acts",
+    null,
+    h("button", { type: "button", onclick: () => rename(one), "aria-label": `Rename ${nameOf(one)}` }, "Rename"),
+    one["blocked"]
+      ? h("button", { type: "button", onclick: () => unblock(one), "aria-label": `Unblock ${nameOf(one)}` }, "Unblock")
+      : h("button", { type: "button", onclick: () => block(one), "aria-label": `Block ${nameOf(one)}` }, "Block"),
+    h("button.danger", { type: "button", onclick: () => remove(one), "aria-label": `Remove ${nameOf(one)}` }, "Remove"),
   );
 }
 
@@ -316,8 +319,10 @@ function rotate(one, role) {
     body: h("p", null, `The old ${role} token ends at once, and what is connected by it. `, isOwn(one) ? "This browser gets the new one itself." : "The device gets the new one at its next connect with the gateway's secret; without that it has to be approved again."),
     action: "Rotate",
     work: async () => {
-      const told = await decided("device.token.rotate", { deviceId: one["deviceId"], role }, `The ${role} token is rotated`);
-      if (told.token && isOwn(one)) await link.replaceToken(told.token);
+      const told = await link.ask("device.token.rotate", { deviceId: one["deviceId"], role });
+      if (told.token && isOwn(one)) await link.replaceToken(told.token); // before all: this connection ends now
+      announce(`The ${role} token is rotated`);
+      await load();
     },
   });
 }
@@ -335,46 +340,7 @@ function revoke(one, role) {
 
 /** @param {string} method @param {unknown} params @param {string} words */
 async function decided(method, params, words) {
-  const told = await link.ask(method, params);
+  await link.ask(method, params);
   announce(words);
-  loadSoon();
-  return told;
+  await load();
 }
-
-const INVITATIONS = [
-  { value: "operator-read", words: "An operator that sees (read)", role: "operator", scopes: ["operator.read"] },
-  { value: "operator-pairing", words: "An operator that decides about devices (read, pairing)", role: "operator", scopes: ["operator.read", "operator.pairing"] },
-  { value: "node", words: "A node that offers its commands", role: "node", scopes: [] },
-];
-
-function invite() {
-  return ask({
-    title: "Invite a device",
-    body: [
-      h("p", null, "Whoever has the invitation gets in once, without being asked about, until it ends."),
-      h("p", null, h("label", { for: "profile" }, "What it becomes"), h("select", { id: "profile", name: "profile" }, INVITATIONS.map((one) => h("option", { value: one.value }, one.words)))),
-      h("p", null, h("label", { for: "address" }, "Address it reaches this gateway by"), h("input", { id: "address", name: "address", type: "url", required: true, value: location.origin + new URL(".", location.href).pathname })),
-    ],
-    action: "Make the invitation",
-    work: async (form) => {
-      const chosen = INVITATIONS.find((one) => one.value === form.get("profile")) ?? INVITATIONS[0];
-      const url = String(form.get("address")).replace(/^http/, "ws").replace(/\/+$/, "");
-      const told = await link.ask("device.pair.setupCode", { publicUrl: url, role: chosen?.role, scopes: chosen?.scopes });
-      setTimeout(() => invited(told, chosen?.role === "operator" ? url.replace(/^ws/, "http") : null));
-    },
-  });
-}
-
-/** @param {any} told @param {string | null} page */
-function invited(told, page) {
-  const token = JSON.parse(atob(told.setupCode.replaceAll("-", "+").replaceAll("_", "/"))).bootstrapToken;
-  show(
-    "The invitation",
-    h("p", null, "It counts once and ends ", moment(told.expiresAtMs), "."),
-    told.qrDataUrl && h("img.qr", { src: told.qrDataUrl, alt: "The setup code as a QR code" }),
-    h("p.where", null, "Setup code, for an app or ", h("code", null, "openclaw node run"), ":"),
-    h("pre.result", { tabindex: 0 }, told.setupCode),
-    page !== null && [h("p.where", null, "Link, for a browser:"), h("pre.result", { tabindex: 0 }, `${page}/#bootstrapToken=${token}`)],
-  );
-}
-

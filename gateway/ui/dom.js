@@ -110,11 +110,15 @@ function patchChildren(live, wanted) {
     const key = keys.get(child);
     if (key !== undefined) known.set(key, child);
   }
+  // What is gone goes first: what came after it then stands in its place, and keeps the focus.
+  const kept = new Set(wanted.map(keyOf));
+  for (const [key, child] of known) if (!kept.has(key)) child.remove();
   /** @type {ChildNode | null} */
   let next = live.firstChild;
   for (const want of wanted) {
-    const key = want instanceof Element ? keys.get(want) : undefined;
+    const key = keyOf(want);
     const match = key === undefined ? next : known.get(key);
+    if (key !== undefined) known.delete(key); // two of one name are two all the same
     if (match && alike(match, want) && (key !== undefined || keyOf(match) === undefined)) {
       if (match === next) next = next.nextSibling;
       else live.insertBefore(match, next);
@@ -205,4 +209,9 @@ for (const kind of ["keydown", "pointerdown"]) addEventListener(kind, () => (use
 export function refocus(place) {
   if (!used || (document.activeElement && document.activeElement !== document.body)) return;
   /** @type {HTMLElement | null} */ (place.querySelector("h1"))?.focus();
+}
+
+/** Move the focus to the heading of the section that is shown. @param {FocusOptions} [how] */
+export function focusTitle(how) {
+  document.getElementById("title")?.focus(how);
 }

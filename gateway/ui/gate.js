@@ -113,6 +113,7 @@ function showDown(place, page, state) {
     "The gateway does not answer",
     h("p", null, "It is stopped, it restarts, or something between here and there is down. This page comes back by itself."),
     command("openclaw gateway status", "gateway-host"),
+    state.problem && h("p.muted", null, "The last connection ended: ", state.problem, "."),
     next,
     again(),
   );

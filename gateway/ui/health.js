@@ -29,7 +29,7 @@ function note(told) {
   charts.connections.add(total(told["connections"]));
   charts.lag.add(told["eventLoop"].lagMs);
   if (before && before["uptimeMs"] <= told["uptimeMs"]) {
-    const passed_s = Math.max(0.001, (told["ts"] - before["ts"]) / 1000);
+    const passed_s = Math.max(0.001, (told["uptimeMs"] - before["uptimeMs"]) / 1000);
     /** @param {number} grown */
     const rate = (grown) => Math.max(0, Math.round((grown / passed_s) * 10) / 10);
     charts.requests.add(rate(told["requests"] - before["requests"]));

@@ -7,6 +7,7 @@
  * signs, and the key lies in IndexedDB as it is.
  */
 import { keepFirst, kept } from "./vault.js";
+import { Lost } from "./wire.js";
 
 /**
  * @typedef {object} DeviceKey
@@ -61,7 +62,7 @@ async function nativeKey() {
 
 /** @returns {Promise<DeviceKey>} */
 async function writtenOutKey() {
-  const { getPublicKey, randomSecretKey, sha256, sign } = await import("./vendor/ed25519.js");
+  const { getPublicKey, randomSecretKey, sha256, sign } = await signer();
   const secret = /** @type {Uint8Array} */ (await keepFirst("key-bytes", randomSecretKey()));
   const raw = getPublicKey(secret);
   return {
@@ -69,4 +70,13 @@ async function writtenOutKey() {
     publicKey: base64url(raw),
     sign: async (text) => base64url(sign(utf8(text), secret)),
   };
+}
+
+/** @throws {Lost} the gateway did not send it */
+async function signer() {
+  try {
+    return await import("./vendor/ed25519.js");
+  } catch (error) {
+    throw new Lost(1006, String(error), false);
+  }
 }

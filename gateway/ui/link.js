@@ -5,15 +5,15 @@
  * Rule: there is one link and one state, and views only read it.
  */
 import { deviceKey } from "./keys.js";
-import { dropToken, heldToken, keepToken } from "./vault.js";
-import { holds, tellTime } from "./words.js";
+import { dropToken, heldToken, keepToken, onTokenOfOtherTab } from "./vault.js";
+import { holds, now, tellTime } from "./words.js";
 import { Lost, Refusal, Wire } from "./wire.js";
 
 /**
  * @typedef {{kind: "connecting"}
  *   | {kind: "in", wire: Wire, hello: any}
- *   | {kind: "refused", refusal: Refusal, retryAtMs: number | null, sinceMs: number}
- *   | {kind: "down", sinceMs: number, retryAtMs: number, upgradeLost: boolean}
+ *   | {kind: "refused", refusal: Refusal, retryAtMs: number | null}
+ *   | {kind: "down", sinceMs: number, retryAtMs: number, upgradeLost: boolean, problem: string}
  *   | {kind: "broken", problem: string}} State
  */
 
@@ -28,6 +28,7 @@ export const EVERYTHING = [
 
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 15_000;
+const ANSWERS_WITHIN_MS = 5_000;
 /** What another program may have mended meanwhile is tried again this often. */
 const LOOK_AGAIN_MS = 5_000;
 /** A wish for more scopes is waited for as long as the gateway keeps it, and that is its to say. */
@@ -46,6 +47,8 @@ class Link {
   /** Secrets live here and nowhere else, until the device token takes their place. */
   #secret = /** @type {string | null} */ (null);
   #bootstrap = /** @type {string | null} */ (null);
+  /** The device token of the last try, if it was made with one. */
+  #shown = /** @type {string | null} */ (null);
   #wanted = /** @type {string[] | null} */ (null);
   #timer = 0;
   #tries = 0;
@@ -57,6 +60,11 @@ class Link {
   ownDeviceId = "";
   /** Whether this page has been inside since it was opened. */
   wasIn = false;
+
+  constructor() {
+    // Who was let in in another tab of this browser is let in here.
+    onTokenOfOtherTab(() => this.state.kind === "refused" && this.again());
+  }
 
   /** @param {() => void} watcher called at every change of state */
   watch(watcher) {
@@ -109,12 +117,6 @@ class Link {
     void this.#try();
   }
 
-  /** Forget what was typed, and the device token, if it is of no use any more. */
-  async forget() {
-    this.#secret = this.#bootstrap = null;
-    await dropToken();
-  }
-
   /** Ask for everything; what is not approved yet becomes a request, and this session goes on. */
   async askForMore() {
     if (this.state.kind !== "in") return;
@@ -133,8 +135,7 @@ class Link {
 
   /** Keep a device token that the gateway gave in an answer. @param {string} deviceToken */
   async replaceToken(deviceToken) {
-    const held = await heldToken();
-    if (held) await keepToken({ ...held, deviceToken });
+    await keepToken({ deviceToken, scopes: this.scopes, role: "operator" });
   }
 
   /** @param {State} state */
@@ -147,35 +148,49 @@ class Link {
   async #credentials() {
     const held = await heldToken();
     const scopes = this.#wanted ?? (held && !this.#secret ? held.scopes : EVERYTHING);
+    this.#shown = null;
     // What a link gives is fixed and told with the device token: asking for more would leave a request.
     if (this.#bootstrap) return { auth: { bootstrapToken: this.#bootstrap }, scopes: this.#wanted ?? [] };
     if (this.#secret) return { auth: { token: this.#secret, password: this.#secret }, scopes };
+    this.#shown = held?.deviceToken ?? null;
     return { auth: held ? { deviceToken: held.deviceToken } : {}, scopes };
   }
 
   async #try() {
     clearTimeout(this.#timer);
     const turn = ++this.#turn;
+    /** @type {Wire | null} */
+    let wire = null;
     try {
       const key = await deviceKey();
       this.ownDeviceId = key.deviceId;
-      const wire = await Wire.open({ key, ...(await this.#credentials()) });
-      if (turn === this.#turn) await this.#enter(wire);
-      else wire.close();
+      wire = await Wire.open({ key, ...(await this.#credentials()) });
+      await this.#enter(wire, turn);
     } catch (error) {
-      if (turn !== this.#turn) return;
-      if (error instanceof Refusal) await this.#refused(error);
-      else if (error instanceof Lost) await this.#lost(error);
-      else this.#to({ kind: "broken", problem: error instanceof Error ? error.message : String(error) });
+      wire?.close();
+      if (turn === this.#turn) await this.#failed(error);
     }
   }
 
-  /** @param {Wire} wire */
-  async #enter(wire) {
+  /** @param {unknown} error why the last try led nowhere */
+  async #failed(error) {
+    try {
+      if (error instanceof Refusal) await this.#refused(error);
+      else if (error instanceof Lost) await this.#lost(error);
+      else throw error;
+    } catch (why) {
+      // Whatever the gateway does ends in one of the two above: this browser keeps nothing.
+      this.#to({ kind: "broken", problem: why instanceof Error ? why.message : String(why) });
+    }
+  }
+
+  /** @param {Wire} wire @param {number} turn */
+  async #enter(wire, turn) {
     const { hello } = wire;
-    if (hello.auth?.deviceToken) {
-      const { deviceToken, scopes, role } = hello.auth;
-      await keepToken({ deviceToken, scopes, role });
+    const { deviceToken, scopes, role } = hello.auth ?? {};
+    if (deviceToken) await keepToken({ deviceToken, scopes, role }); // a link counts once: even if it is late
+    if (turn !== this.#turn) return wire.close();
+    if (deviceToken) {
       const byLink = this.#bootstrap !== null && this.#wanted === null;
       this.#secret = this.#bootstrap = null; // from here on the device token stands for it
       if (byLink) {
@@ -183,10 +198,11 @@ class Link {
         return this.#try();
       }
     }
+    if (wire.lost) throw wire.lost; // it went while the token was put away
     if (hello.snapshot?.health?.ts) tellTime(hello.snapshot.health.ts);
     this.#tries = this.#downSince_ms = 0;
     this.wasIn = true;
-    this.scopes = hello.auth?.scopes ?? [];
+    this.scopes = scopes ?? [];
     wire.onevent = (name, payload) => {
       if (name === "tick" && payload?.ts) tellTime(payload.ts);
       for (const listener of this.#listeners) listener(name, payload);
@@ -201,19 +217,21 @@ class Link {
   /** @param {Refusal} refusal */
   async #refused(refusal) {
     const { code } = refusal;
-    const held = await heldToken();
     const offered = this.#secret !== null || this.#bootstrap !== null;
     const useless = /^AUTH_(TOKEN|PASSWORD)_MISMATCH$|^AUTH_BOOTSTRAP_TOKEN_INVALID$/.test(code);
-    if (useless) this.#secret = this.#bootstrap = null; // a wrong one is never sent twice
-    if (useless && offered && held) return this.#try();
-    if (code === "AUTH_DEVICE_TOKEN_MISMATCH") await dropToken();
+    if (useless || (code === "AUTH_RATE_LIMITED" && offered && (await heldToken()))) {
+      this.#secret = this.#bootstrap = null; // a wrong one is never sent twice
+      if (offered && (await heldToken())) return this.#try(); // a link does not put out who was in
+    }
+    if (code === "AUTH_DEVICE_TOKEN_MISMATCH" && this.#shown !== null && (await dropToken(this.#shown))) {
+      return this.#try(); // another tab was given a new one meanwhile
+    }
     if (code === "PAIRING_REQUIRED" && this.#bootstrap) this.#wanted = EVERYTHING; // it has to ask after all
     this.wasIn = false;
     this.#downSince_ms = 0;
-    const before = this.state.kind === "refused" && this.state.refusal.code === code ? this.state : null;
     const retryAtMs = this.#retryAt(refusal);
-    this.#to({ kind: "refused", refusal, retryAtMs, sinceMs: before?.sinceMs ?? Date.now() });
-    if (retryAtMs !== null && code !== "AUTH_RATE_LIMITED") this.#tryAt(retryAtMs);
+    this.#to({ kind: "refused", refusal, retryAtMs });
+    if (retryAtMs !== null && (code !== "AUTH_RATE_LIMITED" || this.#shown !== null)) this.#tryAt(retryAtMs);
   }
 
   /** @param {Refusal} refusal @returns {number | null} */
@@ -231,11 +249,13 @@ class Link {
       this.#to({ kind: "connecting" });
       return this.#try();
     }
-    this.#downSince_ms ||= Date.now();
+    const turn = this.#turn;
+    this.#downSince_ms ||= now();
     const wait_ms = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** this.#tries++);
     const retryAtMs = Date.now() + wait_ms * (0.8 + 0.4 * Math.random());
     const upgradeLost = !lost.opened && this.#tries > 1 && (await answersHttp());
-    this.#to({ kind: "down", sinceMs: this.#downSince_ms, retryAtMs, upgradeLost });
+    if (turn !== this.#turn) return; // somebody tried again meanwhile
+    this.#to({ kind: "down", sinceMs: this.#downSince_ms, retryAtMs, upgradeLost, problem: lost.opened ? lost.message : "" });
     this.#tryAt(retryAtMs);
   }
 
@@ -252,6 +272,7 @@ class Link {
    */
   async #waitForMore(wire, requestId) {
     const told = await wire.ask("device.scopes.waitUpgrade", { requestId }, DECIDED_WITHIN_MS);
+    this.#wanted = null; // it is decided: coming back asks for what there is
     if (told.status === "approved") {
       const { deviceToken, scopes } = told;
       await keepToken({ deviceToken, scopes, role: "operator" });
@@ -277,7 +298,7 @@ class Link {
 /** Tell whether plain HTTP comes through where a WebSocket does not: then a proxy drops it. */
 async function answersHttp() {
   try {
-    const told = await fetch(new URL("healthz", new URL(".", location.href)), { cache: "no-store" });
+    const told = await fetch(new URL("healthz", new URL(".", location.href)), { cache: "no-store", signal: AbortSignal.timeout(ANSWERS_WITHIN_MS) });
     return told.ok && (await told.json()).ok === true;
   } catch {
     return false;

@@ -9,10 +9,14 @@ const KEPT_LINES = 2_000;
 const LOOK_EVERY_MS = 1_000;
 const CLOCK = new Intl.DateTimeFormat(undefined, { timeStyle: "medium", hour12: false });
 
-/** @typedef {{time?: string, level?: string, subsystem?: string, message?: string}} Line */
+const DAY = new Intl.DateTimeFormat(undefined, { dateStyle: "full" });
+
+/** @typedef {{time?: string, level?: string, subsystem?: string, message?: string}} Entry as the gateway wrote it */
+/** @typedef {Entry & {id: number, gap?: boolean}} Line in its place; a gap says why some are missing there */
 
 /** @type {Line[]} */
 let lines = [];
+let last = 0;
 /** @type {number | undefined} */
 let cursor;
 /** @type {unknown} */
@@ -24,34 +28,61 @@ let file = "";
 /** Whether the newest line is to be in sight: so until somebody scrolls up. */
 let atEnd = true;
 
+/** @returns {Promise<boolean>} whether there is something new */
 async function look() {
-  const told = await link.ask("logs.tail", cursor === undefined ? { limit: 500 } : { cursor, limit: 2_000 });
-  if (told.reset) lines = [];
-  cursor = told.cursor;
-  file = told.file;
-  for (const text of told.lines) {
-    try {
-      lines.push(JSON.parse(text));
-    } catch {
-      lines.push({ message: text });
-    }
+  let told = await link.ask("logs.tail", cursor === undefined ? { limit: 500 } : { cursor, limit: KEPT_LINES });
+  if (cursor !== undefined && told.file !== file) {
+    add({ message: "A new file begins" }, true); // the cursor was one of the old file
+    told = await link.ask("logs.tail", { cursor: 0, limit: KEPT_LINES });
+  } else if (cursor !== undefined && (told.reset || told.truncated)) {
+    add({ message: "Some lines are left out here: they came faster than they were asked for" }, true);
   }
+  ({ cursor, file } = told);
+  for (const text of told.lines) add(entryOf(text));
   if (lines.length > KEPT_LINES) lines = lines.slice(-KEPT_LINES);
-  return told.lines.length > 0 || told.reset;
+  return told.lines.length > 0;
+}
+
+/** @param {Entry} entry @param {boolean} [gap] */
+function add(entry, gap = false) {
+  lines.push({ ...entry, id: ++last, gap });
+}
+
+/** @param {string} text @returns {Entry} */
+function entryOf(text) {
+  try {
+    const entry = JSON.parse(text);
+    if (typeof entry === "object" && entry !== null) return entry;
+  } catch {
+    // a line that is no JSON is shown as it is
+  }
+  return { message: text };
 }
 
 /** @param {Line} line */
 function shown(line) {
+  if (line.gap) return true;
   if (LEVELS.indexOf(line.level ?? "info") < LEVELS.indexOf(level)) return false;
-  return !words || `${line.subsystem} ${line.message}`.toLowerCase().includes(words);
+  return !words || `${line.subsystem} ${line.message}`.toLowerCase().includes(words.toLowerCase());
 }
 
-/** @param {Line} line */
-function row(line) {
-  const at = line.time ? new Date(line.time) : null;
+/** @param {Line[]} found */
+function rows(found) {
+  let day = "";
+  return found.map((line) => {
+    if (line.gap) return h("li.day", { key: line.id }, line.message);
+    const at = line.time ? new Date(line.time) : null;
+    const before = day;
+    day = at?.toDateString() ?? day;
+    return [before !== "" && before !== day && at && h("li.day", { key: `day of ${line.id}` }, DAY.format(at)), row(line, at)];
+  });
+}
+
+/** @param {Line} line @param {Date | null} at */
+function row(line, at) {
   return h(
     "li",
-    { class: line.level ?? null },
+    { key: line.id, class: line.level ?? null },
     at ? h("time.from", { datetime: line.time, title: at.toLocaleString() }, CLOCK.format(at)) : h("span"),
     h("span", null, line.level ?? ""),
     h("span.text", null, line.subsystem && h("span.from", null, `${line.subsystem}  `), line.message ?? ""),
@@ -63,7 +94,7 @@ function drawLines() {
   const place = document.getElementById("log-lines");
   if (!place) return;
   const found = lines.filter(shown);
-  fill(place, found.length ? h("ul", null, found.map(row)) : empty(lines.length ? "No line is of that level and has that text." : "Nothing is in the log yet."));
+  fill(place, found.length ? h("ul", null, rows(found)) : empty(lines.length ? "No line is of that level and has that text." : "Nothing is in the log yet."));
   if (atEnd) place.scrollTop = place.scrollHeight;
 }
 
@@ -74,11 +105,11 @@ export const logs = {
     const run = async () => {
       if (ended) return;
       try {
+        const before = file;
         if (!paused && !document.hidden && (await look())) drawLines();
-        if (failed !== null) {
-          failed = null;
-          refresh();
-        }
+        const told = failed !== null || file !== before;
+        failed = null;
+        if (told) refresh();
       } catch (error) {
         failed = error;
         refresh();
@@ -86,7 +117,7 @@ export const logs = {
       if (!ended) setTimeout(() => void run(), LOOK_EVERY_MS);
     };
     atEnd = true;
-    void run().then(refresh);
+    void run();
     return () => (ended = true);
   },
   draw() {
@@ -116,7 +147,7 @@ export const logs = {
           placeholder: "Only lines with this text",
           value: words,
           oninput: (/** @type {Event} */ event) => {
-            words = /** @type {HTMLInputElement} */ (event.currentTarget).value.toLowerCase();
+            words = /** @type {HTMLInputElement} */ (event.currentTarget).value;
             drawLines();
           },
         }),

@@ -3,8 +3,8 @@
 import { announce, h } from "./dom.js";
 import { follow } from "./follow.js";
 import { link } from "./link.js";
-import { ask, command, empty, facts, problem } from "./parts.js";
-import { moment, plural, short } from "./words.js";
+import { ask, command, empty, facts, items, problem } from "./parts.js";
+import { moment, plain, plural, short } from "./words.js";
 
 /** @typedef {Record<string, any>} Entry */
 
@@ -34,7 +34,7 @@ async function load() {
 
 /** @param {Entry} node @returns {string} */
 function nameOf(node) {
-  return node["displayName"] ?? short(node["nodeId"]);
+  return plain(node["displayName"] ?? short(node["nodeId"]));
 }
 
 /** @type {import("./shell.js").View} */
@@ -63,7 +63,7 @@ export const nodes = {
         { "aria-labelledby": "nodes-title" },
         h("header", null, h("h2", { id: "nodes-title" }, all.length ? `Nodes (${all.length})` : "Nodes")),
         all.length
-          ? h("ul.items", null, all.map(node))
+          ? items("nodes", all, node, refresh)
           : empty("No node is paired. Start one on another machine with ", h("code", null, "openclaw node run"), "; it then waits under ", h("a", { href: "#devices" }, "Devices"), "."),
       ),
       h("section.card", { "aria-labelledby": "invoke-title" }, h("header", null, h("h2", { id: "invoke-title" }, "Invoke a command")), invokeForm(ready)),
@@ -82,7 +82,7 @@ function surface(one) {
       h(
         "div.stack",
         null,
-        h("div.row", null, h("span.id", null, one["requestId"]), h("span.name", null, one["displayName"] ?? short(one["nodeId"]))),
+        h("div.row", null, h("span.id", null, one["requestId"]), h("span.name", null, nameOf(one))),
         facts([
           ["Offers", chips(one["commands"])],
           ["Abilities", chips(one["caps"])],

@@ -1,6 +1,6 @@
 // @ts-check
 /** What several views show: commands to copy, dialogs that ask, scopes, lists of facts, empty places. */
-import { announce, h } from "./dom.js";
+import { announce, focusTitle, h } from "./dom.js";
 import { SCOPES, scopeName } from "./words.js";
 
 /** @typedef {import("./dom.js").Child} Child */
@@ -36,26 +36,28 @@ export function command(text, where) {
 /** @param {string} text @param {Event} event */
 async function copy(text, event) {
   const button = /** @type {HTMLElement} */ (event.currentTarget);
-  const done = (await copied(text)) ? "Copied" : "Select it";
+  const done = (await copied(text, button)) ? "Copied" : "Select it";
   button.textContent = done;
   announce(done === "Copied" ? `Copied: ${text}` : "This browser lets no page copy: select the command by hand");
   setTimeout(() => (button.textContent = "Copy"), 2000);
 }
 
-/** @param {string} text */
-async function copied(text) {
+/** @param {string} text @param {HTMLElement} button */
+async function copied(text, button) {
   try {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
-    // On plain HTTP there is no clipboard: the old way, which needs a field on the page.
+    // On plain HTTP there is no clipboard: the old way, which needs a field. It stands beside the
+    // button, for while a dialog is open nothing outside of it can be selected.
     const field = document.createElement("textarea");
     field.value = text;
     field.className = "unseen";
-    document.body.append(field);
+    button.after(field);
     field.select();
     const worked = document.execCommand("copy");
     field.remove();
+    button.focus();
     return worked;
   }
 }
@@ -100,6 +102,32 @@ export function empty(...words) {
   return h("div.empty", null, ...words);
 }
 
+/** So many entries of a list are drawn at once: thousands would make each refresh slow. */
+const AT_ONCE = 100;
+/** How many of a list are shown, where somebody asked for more. @type {Map<string, number>} */
+const unfolded = new Map();
+
+/**
+ * Show the beginning of a list, and a way to what follows.
+ *
+ * @template T
+ * @param {string} name of the list
+ * @param {T[]} all
+ * @param {(one: T) => HTMLElement} row
+ * @param {() => void} refresh
+ */
+export function items(name, all, row, refresh) {
+  const shown = unfolded.get(name) ?? AT_ONCE;
+  const more = () => {
+    unfolded.set(name, shown + AT_ONCE);
+    refresh();
+  };
+  return [
+    h("ul.items", null, all.slice(0, shown).map(row)),
+    all.length > shown && h("div.inner", null, h("button", { type: "button", onclick: more }, `Show more: ${all.length - shown} are left`)),
+  ];
+}
+
 /** @param {unknown} error */
 export function problem(error) {
   const words = error instanceof Error ? error.message : String(error);
@@ -129,7 +157,7 @@ export function ask({ title, body, action, danger = false, wide = false, work })
     const dialog = /** @type {HTMLDialogElement} */ (
       h(
         wide ? "dialog.wide" : "dialog",
-        { "aria-label": title, onclose: () => (dialog.remove(), resolve(done)) },
+        { "aria-label": title, onclose: () => (removed(dialog), resolve(done)) },
         h(
           "form",
           {
@@ -166,6 +194,13 @@ export function ask({ title, body, action, danger = false, wide = false, work })
   });
 }
 
+/** Take a closed dialog away. @param {HTMLDialogElement} dialog */
+function removed(dialog) {
+  dialog.remove();
+  // The browser gives the focus back to what had it, unless that is gone: with a device, its buttons.
+  if (document.activeElement === document.body) focusTitle({ preventScroll: true });
+}
+
 /**
  * Show something until it is closed.
  *
@@ -176,7 +211,7 @@ export function show(title, ...body) {
   const dialog = /** @type {HTMLDialogElement} */ (
     h(
       "dialog",
-      { "aria-label": title, onclose: () => dialog.remove() },
+      { "aria-label": title, onclose: () => removed(dialog) },
       h("div.inner", null, h("h2", null, title), body, h("div.ends", null, h("button.primary", { type: "button", onclick: () => dialog.close() }, "Close"))),
     )
   );

@@ -80,6 +80,14 @@ const SCREENS = {
     lead: "Browsers make one only on HTTPS, or on the computer's own address.",
     offers: "again",
   }),
+  AUTH_UNAUTHORIZED: (refusal) => byProxy(refusal),
+  AUTH_IDENTITY_HEADER_REQUIRED: (refusal) => byProxy(refusal),
+  UNAVAILABLE: () => ({
+    title: "The gateway cannot let anybody new in now",
+    lead: "It cannot write down who comes in: mostly its disk is full or read-only. Devices that are paired come in as before. This page goes on by itself once that is mended.",
+    offers: "again",
+    explains: true,
+  }),
   PROTOCOL_MISMATCH: () => ({
     title: "This page is of another version than the gateway",
     lead: "The gateway was updated while the page was open. Load it anew.",
@@ -106,17 +114,46 @@ function pairing(refusal) {
   return { title, lead, offers: "again", explains: true, ...(id ? { code: String(id) } : {}) };
 }
 
+/** Who is there is said by a proxy here, so that no secret helps. @param {Refusal} refusal @returns {Screen} */
+function byProxy(refusal) {
+  const reason = String(refusal.details["reason"]);
+  if (/_source$/.test(reason)) {
+    return {
+      title: "Come in through the proxy",
+      lead: "This gateway lets in whom its proxy signs in, and this page did not come by that proxy. Open the proxy's address instead of the gateway's own.",
+      offers: "again",
+      explains: true,
+    };
+  }
+  if (/_not_allowed$/.test(reason)) {
+    return {
+      title: "The proxy signed in somebody who is not let in",
+      lead: "Sign in at the proxy as another user, or have this one added to those who may come in.",
+      offers: "again",
+      explains: true,
+    };
+  }
+  return {
+    title: "The proxy does not say who is there",
+    lead: "This gateway lets in whom its proxy signs in, and what the proxy has to send for that did not come, or not as it has to. Sign in at the proxy; if you are, it is the proxy that has to be set right.",
+    offers: "again",
+    explains: true,
+  };
+}
+
 /** @param {Refusal} refusal @returns {Screen} */
 export function screenOf(refusal) {
   const known = SCREENS[refusal.code];
   if (known) return known(refusal);
-  const wantsSecret = /^AUTH_/.test(refusal.code) && !/IDENTITY|TAILSCALE|VERIFIED/.test(refusal.code);
-  return {
-    title: "The gateway turned this page away",
-    lead: refusal.message,
-    offers: wantsSecret ? "token" : "again",
-    secret: "Token or password",
-  };
+  if (refusal.code.startsWith("DEVICE_AUTH_")) {
+    return {
+      title: "The gateway does not take this browser's key",
+      lead: "The key, or what was signed with it, arrived other than it was sent. Try again; if it stays, something between here and the gateway changes messages, or the page is an older one: load it anew.",
+      offers: "reload",
+      explains: true,
+    };
+  }
+  return { title: "The gateway turned this page away", lead: refusal.message, offers: "again", explains: true };
 }
 
 /**

@@ -1,7 +1,7 @@
 // @ts-check
 /** The frame around what is inside: where one is, how the connection is, and which view is shown. */
 import { devices, waitingNodes } from "./devices.js";
-import { announce, fill, h, icon, mark, refocus } from "./dom.js";
+import { announce, fill, focusTitle, h, icon, mark, refocus } from "./dom.js";
 import { plainHttpWarning } from "./gate.js";
 import { EVERYTHING, link } from "./link.js";
 import { command, empty, problem, scopeChips } from "./parts.js";
@@ -34,6 +34,9 @@ const SECTIONS = {
   config: { name: "Config", scope: "operator.read", load: async () => (await import("./config.js")).config },
   logs: { name: "Logs", scope: "operator.read", load: async () => (await import("./logs.js")).logs },
 };
+
+/** The section that is looked at goes first. */
+const LOAD_AHEAD_MS = 1_000;
 
 let route = "";
 /** @type {(() => void) | null} */
@@ -68,11 +71,14 @@ export function showShell(where, facts) {
   [place, page] = [where, facts];
   follow();
   draw();
-  if (entered) refocus(where);
+  if (!entered) return;
+  refocus(where);
+  setTimeout(loadAhead, LOAD_AHEAD_MS);
 }
 
-/** Stop following anything: the page is outside again. */
+/** Stop following anything: the page is outside again, and what it asked is no question any more. */
 export function leaveShell() {
+  for (const dialog of document.querySelectorAll("dialog")) dialog.close();
   close?.();
   closeDevices?.();
   close = closeDevices = followed = place = null;
@@ -97,6 +103,11 @@ function follow() {
   if (route !== "devices") void load(section(), wire);
 }
 
+/** Fetch what was not looked at yet: it is to open also while the gateway is gone. */
+function loadAhead() {
+  for (const one of Object.values(SECTIONS)) if (link.may(one.scope)) void one.load().catch(() => {}); // told when it is opened
+}
+
 /** @param {Section} one @param {import("./wire.js").Wire | null} wire */
 async function load(one, wire) {
   try {
@@ -115,8 +126,7 @@ addEventListener("hashchange", () => {
   if (!place) return;
   follow();
   draw();
-  const title = /** @type {HTMLElement | null} */ (place.querySelector("main h1"));
-  title?.focus();
+  focusTitle();
   scrollTo(0, 0);
 });
 
@@ -124,6 +134,7 @@ function draw() {
   if (!place || !page) return;
   const { name, scope, view } = section();
   const waiting = devices.count?.() ?? 0;
+  const had = document.activeElement;
   document.title = `${waiting ? `(${waiting}) ` : ""}${name} · OpenClaw gateway`;
   fill(
     place,
@@ -142,6 +153,7 @@ function draw() {
       h("main.view", { key: `view ${route}`, id: "main", "aria-labelledby": "title" }, content(name, scope, view)),
     ),
   );
+  if (had && !had.isConnected) focusTitle({ preventScroll: true }); // what was decided is gone, and the focus with it
 }
 
 /** @param {string} name @param {string} scope @param {View | undefined} view */
@@ -159,8 +171,7 @@ function content(name, scope, view) {
 /** @param {Event} event */
 function skip(event) {
   event.preventDefault();
-  const title = /** @type {HTMLElement | null} */ (document.getElementById("title"));
-  title?.focus();
+  focusTitle();
 }
 
 /** @param {string} id @param {Section} one */

@@ -17,37 +17,49 @@ function open() {
   opened ??= new Promise((resolve, reject) => {
     const asked = indexedDB.open(NAME, 1);
     asked.onupgradeneeded = () => asked.result.createObjectStore(SHELF);
-    asked.onsuccess = () => resolve(asked.result);
+    asked.onsuccess = () => {
+      asked.result.onclose = () => (opened = null); // the site's data were cleared: open it anew
+      resolve(asked.result);
+    };
     asked.onerror = () => reject(asked.error);
-    asked.onblocked = () => reject(new Error("another tab holds the store of this page"));
   });
+  opened.catch(() => (opened = null)); // what failed may work the next time
   return opened;
 }
 
 /**
- * @template T
- * @param {IDBTransactionMode} mode
- * @param {(shelf: IDBObjectStore) => IDBRequest<T>} work
- * @returns {Promise<T>}
+ * Look at what is kept and keep what follows from it, in one turn: no other tab comes in between.
+ *
+ * @param {string} name
+ * @param {(now: any) => unknown} next what is to be kept then; undefined keeps nothing
+ * @returns {Promise<any>} what is kept then
  */
-async function on(mode, work) {
+async function change(name, next) {
   const base = await open();
   return new Promise((resolve, reject) => {
-    const turn = base.transaction(SHELF, mode);
-    const asked = work(turn.objectStore(SHELF));
-    turn.oncomplete = () => resolve(asked.result);
+    const turn = base.transaction(SHELF, "readwrite");
+    const shelf = turn.objectStore(SHELF);
+    const asked = shelf.get(name);
+    /** @type {unknown} */
+    let then;
+    asked.onsuccess = () => {
+      then = next(asked.result);
+      if (then === undefined) shelf.delete(name);
+      else if (then !== asked.result) shelf.put(then, name);
+    };
+    turn.oncomplete = () => resolve(then);
     turn.onabort = turn.onerror = () => reject(turn.error);
   });
 }
 
 /** @param {string} name @returns {Promise<any>} */
-export function kept(name) {
-  return on("readonly", (shelf) => shelf.get(name));
-}
-
-/** @param {string} name @param {unknown} value */
-export async function keep(name, value) {
-  await on("readwrite", (shelf) => shelf.put(value, name));
+export async function kept(name) {
+  const base = await open();
+  return new Promise((resolve, reject) => {
+    const asked = base.transaction(SHELF).objectStore(SHELF).get(name);
+    asked.onsuccess = () => resolve(asked.result);
+    asked.onerror = () => reject(asked.error);
+  });
 }
 
 /**
@@ -57,31 +69,16 @@ export async function keep(name, value) {
  *
  * @param {string} name
  * @param {unknown} value
- * @returns {Promise<any>}
  */
-export async function keepFirst(name, value) {
-  const base = await open();
-  return new Promise((resolve, reject) => {
-    const turn = base.transaction(SHELF, "readwrite");
-    const shelf = turn.objectStore(SHELF);
-    let result = value;
-    const asked = shelf.get(name);
-    asked.onsuccess = () => {
-      if (asked.result === undefined) shelf.put(value, name);
-      else result = asked.result;
-    };
-    turn.oncomplete = () => resolve(result);
-    turn.onabort = turn.onerror = () => reject(turn.error);
-  });
-}
-
-/** @param {string} name */
-export async function drop(name) {
-  await on("readwrite", (shelf) => shelf.delete(name));
+export function keepFirst(name, value) {
+  return change(name, (now) => now ?? value);
 }
 
 // A gateway under a path prefix has siblings on the same origin: each has its own token.
 const TOKEN = `token ${new URL(".", location.href).pathname}`;
+
+/** How the tabs of this page tell each other that the device token is another one. */
+const tabs = new BroadcastChannel(`openclaw-gateway ${TOKEN}`);
 
 /** @returns {Promise<Held | null>} the device token, if this browser has one */
 export async function heldToken() {
@@ -89,11 +86,22 @@ export async function heldToken() {
 }
 
 /** @param {Held} held */
-export function keepToken(held) {
-  return keep(TOKEN, held);
+export async function keepToken(held) {
+  await change(TOKEN, () => held);
+  tabs.postMessage("kept");
 }
 
-/** Forget the device token. */
-export function dropToken() {
-  return drop(TOKEN);
+/**
+ * Forget a device token that does not count any more; one that another tab was given meanwhile stays.
+ *
+ * @param {string} deviceToken
+ * @returns {Promise<Held | null>} what is kept then
+ */
+export async function dropToken(deviceToken) {
+  return (await change(TOKEN, (/** @type {Held | undefined} */ held) => (held?.deviceToken === deviceToken ? undefined : held))) ?? null;
+}
+
+/** @param {() => void} then called when another tab was given a device token */
+export function onTokenOfOtherTab(then) {
+  tabs.onmessage = then;
 }

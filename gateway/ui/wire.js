@@ -8,8 +8,8 @@
 /** @typedef {import("./keys.js").DeviceKey} DeviceKey */
 /**
  * @typedef {object} Told what a refused request or handshake is told
- * @property {string} code
- * @property {string} message
+ * @property {string} [code]
+ * @property {string} [message]
  * @property {Record<string, any>} [details]
  * @property {boolean} [retryable]
  * @property {number} [retryAfterMs]
@@ -18,13 +18,15 @@
 export const PROTOCOL = 4;
 const CHALLENGE_WITHIN_MS = 15_000;
 const ANSWER_WITHIN_MS = 30_000;
+/** How this page hangs up on what does not speak the protocol. */
+const NO_GATEWAY = 4002;
 
 /** A request that was answered with an error, or a connection that was turned down. */
 export class Refusal extends Error {
   /** @param {Told} told */
   constructor(told) {
-    super(told.message);
-    this.code = String(told.details?.["code"] ?? told.code);
+    super(told.message ?? "the gateway gave no reason");
+    this.code = String(told.details?.["code"] ?? told.code ?? "UNKNOWN");
     this.details = told.details ?? {};
     this.retryAfterMs = told.retryAfterMs ?? null;
     this.retryable = told.retryable === true;
@@ -91,6 +93,16 @@ async function connectParams({ key, auth, scopes }, { nonce, ts }) {
   };
 }
 
+/** @param {unknown} data @returns {any} null if it is no frame */
+function readFrame(data) {
+  try {
+    const frame = JSON.parse(String(data));
+    return typeof frame === "object" ? frame : null;
+  } catch {
+    return null;
+  }
+}
+
 /** One admitted connection. */
 export class Wire {
   /** @type {Map<string, {resolve: (value: any) => void, reject: (error: Error) => void, timer: number}>} */
@@ -108,6 +120,8 @@ export class Wire {
     this.onevent = () => {};
     /** @type {(lost: Lost) => void} */
     this.onlost = () => {};
+    /** @type {Lost | null} how it ended, once it did */
+    this.lost = null;
   }
 
   /**
@@ -123,7 +137,8 @@ export class Wire {
     const wire = new Wire(socket);
     return new Promise((resolve, reject) => {
       let opened = false;
-      const timer = setTimeout(() => socket.close(4000, "no challenge"), CHALLENGE_WITHIN_MS);
+      let challenged = false;
+      const timer = setTimeout(() => socket.close(NO_GATEWAY, "no challenge"), CHALLENGE_WITHIN_MS);
       socket.onopen = () => (opened = true);
       socket.onclose = (event) => {
         clearTimeout(timer);
@@ -131,27 +146,32 @@ export class Wire {
         reject(lost);
         wire.#end(lost);
       };
-      socket.onmessage = async (message) => {
-        const frame = JSON.parse(message.data);
-        if (frame.type === "event" && frame.event === "connect.challenge") {
-          clearTimeout(timer);
-          const params = await connectParams(asking, frame.payload);
-          wire.#ask("connect", params).then(
-            (hello) => {
-              wire.hello = hello;
-              wire.#watchTicks(hello.policy?.tickIntervalMs ?? 30_000);
-              resolve(wire);
-            },
-            (error) => {
-              reject(error);
-              socket.close();
-            },
-          );
-        } else {
-          wire.#take(frame);
+      socket.onmessage = ({ data }) => {
+        const frame = readFrame(data);
+        if (frame?.type !== "event" || frame.event !== "connect.challenge" || challenged) {
+          if (frame) wire.#take(frame);
+          else socket.close(NO_GATEWAY, "no frame of a gateway");
+          return;
         }
+        challenged = true;
+        clearTimeout(timer);
+        wire.#greet(asking, frame.payload).then(resolve, (error) => {
+          reject(error instanceof Refusal ? error : new Lost(NO_GATEWAY, String(error?.message ?? error), opened));
+          socket.close();
+        });
       };
     });
+  }
+
+  /**
+   * Answer the challenge; return this wire once the gateway let it in.
+   *
+   * @param {Asking} asking @param {{nonce: string, ts: number}} challenge
+   */
+  async #greet(asking, challenge) {
+    this.hello = await this.#ask("connect", await connectParams(asking, challenge));
+    this.#watchTicks(this.hello.policy?.tickIntervalMs ?? 30_000);
+    return this;
   }
 
   /**
@@ -196,18 +216,22 @@ export class Wire {
     this.#waiting.delete(frame.id);
     clearTimeout(asked.timer);
     if (frame.ok) asked.resolve(frame.payload);
-    else asked.reject(new Refusal(frame.error));
+    else asked.reject(new Refusal(frame.error ?? {}));
   }
 
   /** A connection that went quiet is as good as gone, and a browser may notice that much later. */
   #watchTicks(/** @type {number} */ every_ms) {
     this.#watch = window.setInterval(() => {
-      if (Date.now() - this.#heard_ms > 2 * every_ms) this.socket.close(4000, "tick timeout");
+      if (Date.now() - this.#heard_ms <= 2 * every_ms) return;
+      this.socket.close(4000, "tick timeout");
+      this.#end(new Lost(4000, "nothing was heard for too long", true)); // the far end may never answer the close
     }, every_ms / 2);
   }
 
   /** @param {Lost} lost */
   #end(lost) {
+    if (this.lost) return;
+    this.lost = lost;
     clearInterval(this.#watch);
     for (const { reject, timer } of this.#waiting.values()) {
       clearTimeout(timer);

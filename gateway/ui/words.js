@@ -63,7 +63,7 @@ const DAY = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle:
 /** @param {number} at_ms */
 function exact(at_ms) {
   const there = new Date(at_ms);
-  const today = there.toDateString() === new Date().toDateString();
+  const today = there.toDateString() === new Date(now()).toDateString();
   return (today ? CLOCK : DAY).format(there);
 }
 
@@ -75,7 +75,7 @@ function exact(at_ms) {
  */
 export function moment(at, never = "never") {
   const at_ms = typeof at === "string" ? Date.parse(at) : at;
-  if (!at_ms) return h("span.muted", null, never);
+  if (!at_ms || Number.isNaN(new Date(at_ms).getTime())) return h("span.muted", null, never);
   return h(
     "time",
     { datetime: new Date(at_ms).toISOString(), "data-ms": at_ms },
@@ -163,6 +163,15 @@ export function approvedBy({ approvedVia, approvedBy }) {
   if (!approvedVia) return "";
   const road = ROADS[approvedVia] ?? `by ${approvedVia}`;
   return approvedBy ? `${road} (${approvedBy})` : road;
+}
+
+/**
+ * Return a name that somebody gave himself without what would turn or hide the words around it.
+ *
+ * @param {unknown} name
+ */
+export function plain(name) {
+  return String(name).replace(/[\p{Cc}\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu, "");
 }
 
 /** @param {string} id @returns {string} an id that is too long to read, shortened */

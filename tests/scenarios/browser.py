@@ -38,6 +38,9 @@ PICTURES_VARIABLE = "OPENCLAW_TEST_PICTURES"
 #: How long something may take to appear; a loaded machine is slow.
 WITHIN_MS = 15_000
 
+#: What Chromium writes of a gateway that is down; a page cannot keep it from doing so.
+DOWN = ("WebSocket connection to", "net::ERR_CONNECTION_REFUSED")
+
 #: Told by the page itself, before any script of its own: what its policy forbade.
 _LISTEN_FOR_VIOLATIONS = """
 addEventListener("securitypolicyviolation", (event) => {
@@ -112,6 +115,11 @@ class Tab:
             self.page.screenshot(path=Path(folder, f"{name}.png"), full_page=True)
 
 
+def url_of(gateway: Gateway) -> str:
+    """Return the address of a gateway's page."""
+    return f"http://127.0.0.1:{gateway.port}/"
+
+
 @contextmanager
 def running_browser(folder: Path, inside: tuple[str, ...] = ()) -> Iterator[Browser]:
     """Run Chromium until the body ends.
@@ -174,7 +182,7 @@ def inside(
     browser: Browser, gateway: Gateway, section: str = "Devices", **options: Any
 ) -> Iterator[Tab]:
     """Open the page of an owner who is in, in a section."""
-    with open_tab(browser, f"http://127.0.0.1:{gateway.port}/", **options) as tab:
+    with open_tab(browser, url_of(gateway), **options) as tab:
         tab.open(f"#token={gateway.token}").title("Devices")
         if section != "Devices":
             tab.section(section)

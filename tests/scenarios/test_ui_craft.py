@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.pems import a_pair
-from tests.scenarios.browser import Tab, open_tab
+from tests.scenarios.browser import Tab, open_tab, url_of
 from tests.scenarios.clients import knock, stranger
 from tests.scenarios.programs import (
     FORWARDS,
@@ -37,10 +37,6 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
         for token in (running.token, "wrong"):
             knock(running.port, **stranger(token))
         yield running
-
-
-def url_of(gateway: Gateway) -> str:
-    return f"http://127.0.0.1:{gateway.port}/"
 
 
 def enter(tab: Tab, gateway: Gateway) -> Tab:
@@ -130,6 +126,20 @@ def test_nothing_is_wider_than_the_window(
     assert {where: pixels for where, pixels in over.items() if pixels > 0} == {}
 
 
+@pytest.mark.parametrize("width", [360, 500, 640, 800, 1000])
+def test_every_section_can_be_reached_at_every_width(
+    browser: Browser, gateway: Gateway, width: int
+):
+    size = {"width": width, "height": 700}
+    with open_tab(browser, url_of(gateway), viewport=size) as tab:
+        enter(tab, gateway)
+        links = tab.page.get_by_role("navigation").get_by_role("link")
+        boxes = [one.bounding_box() for one in links.all()]
+
+    assert [box for box in boxes if box is None or box["x"] + box["width"] > width] == []
+    assert len(boxes) == len(SECTIONS)
+
+
 def test_all_is_done_by_keyboard(browser: Browser, gateway: Gateway):
     with open_tab(browser, url_of(gateway)) as tab:
         tab.open().title("This gateway asks for its token")
@@ -191,6 +201,25 @@ def test_what_comes_later_moves_nothing_and_keeps_what_is_open(browser: Browser,
 
         assert details.get_attribute("open") is not None
         assert sum(tab.page.evaluate("window.shifts")) < 0.1  # "good", as browsers count it
+
+
+def test_what_goes_takes_no_focus_from_what_stays(browser: Browser, tmp_path: Path):
+    with (
+        running_gateway(tmp_path / "home" / ".openclaw") as own,
+        open_tab(browser, url_of(own)) as tab,
+    ):
+        enter(tab, own)
+        older, newer = (knock(own.port, **stranger(own.token)).request_id for _ in range(2))
+        button = tab.page.get_by_role("button", name=re.compile(f"^Reject .*{older}"))
+        button.focus()
+        assert own.openclaw("devices", "reject", newer).code == 0
+        tab.main.get_by_text(newer).wait_for(state="detached")
+
+        expect(button).to_be_focused()
+        button.press("Enter")
+        tab.page.get_by_role("dialog").get_by_role("button", name="Reject").press("Enter")
+        button.wait_for(state="detached")
+        expect(tab.page.get_by_role("heading", level=1)).to_be_focused()
 
 
 def test_the_second_visit_asks_for_the_page_alone(browser: Browser, gateway: Gateway):

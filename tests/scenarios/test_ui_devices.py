@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -11,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.scenarios.browser import Tab, inside, open_tab
-from tests.scenarios.clients import knock, stranger
+from tests.scenarios.clients import knock, new_key, stranger
 from tests.scenarios.programs import FORWARDS, Gateway, eventually, running_gateway, running_nginx
 
 pytestmark = [pytest.mark.slow, pytest.mark.real("chromium")]
@@ -171,6 +172,37 @@ def test_names_that_devices_give_themselves_stay_words(owner: Tab, gateway: Gate
     assert "<img src=x onerror=alert(1)>" in card.inner_text()
     assert card.locator("img").count() == 0
 
+    file = gateway.devices / "pending.json"
+    pending = json.loads(file.read_text())
+    pending[code]["displayName"] = "\u202e?ti evorppA\x07 <b>phone</b>"
+    file.write_text(json.dumps(pending))
+    eventually(lambda: "evorppA" in gateway.openclaw("devices", "list", "--json").out)
+    owner.page.reload()
+    card.get_by_text("?ti evorppA <b>phone</b>", exact=True).wait_for()
+    owner.press(re.compile(f"^Approve .*{code}"))
+    dialog = owner.page.get_by_role("dialog")
+    assert "Approve ?ti evorppA <b>phone</b>?" in dialog.inner_text()
+    assert "\u202e" not in dialog.inner_text()
+
+
+def test_what_was_superseded_meanwhile_is_not_approved(owner: Tab, gateway: Gateway):
+    words = stranger(gateway.token)
+    asked = knock(gateway.port, **words).request_id
+    owner.press(re.compile(f"^Approve .*{asked}"))
+    more = ("operator.read", "operator.admin")
+    now = knock(gateway.port, **(words | {"scopes": more})).request_id
+    assert now != asked
+    dialog = owner.page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Approve").click()
+
+    alert = dialog.get_by_role("alert")
+    alert.wait_for()
+    assert now in alert.inner_text()
+    owner.picture("superseded")
+    assert list(gateway.kept("pending.json")) == [now]
+    dialog.get_by_role("button", name="Cancel").click()
+    owner.page.get_by_role("listitem").filter(has_text=now).get_by_text("admin").wait_for()
+
 
 def test_an_invitation_lets_another_browser_in(browser: Browser, owner: Tab, gateway: Gateway):
     owner.press("Invite a device")
@@ -180,6 +212,8 @@ def test_an_invitation_lets_another_browser_in(browser: Browser, owner: Tab, gat
     shown.get_by_alt_text("The setup code as a QR code").wait_for()
     owner.picture("invitation")
     link = shown.locator("pre").nth(1).inner_text()
+    shown.get_by_role("button", name="Close").click()
+    owner.page.get_by_role("heading", name="Invitations that still count (1)").wait_for()
 
     with open_tab(browser, f"http://127.0.0.1:{gateway.port}/") as guest:
         guest.page.goto(link)
@@ -187,6 +221,79 @@ def test_an_invitation_lets_another_browser_in(browser: Browser, owner: Tab, gat
         assert "Ask for more" in guest.text()
         guest.section("Health")
         guest.main.get_by_text("Ready.").wait_for()
+    heading = owner.page.get_by_role("heading", name=re.compile("^Invitations that still count"))
+    heading.wait_for(state="detached")  # it counted once
+
+
+def test_an_invitation_is_taken_back(browser: Browser, owner: Tab, gateway: Gateway):
+    assert gateway.openclaw("devices", "invite", "--role", "node").code == 0
+    owner.press(re.compile("^Take back the invitation"))
+    owner.picture("invitations")
+    owner.confirm("Take back")
+
+    owner.page.get_by_role("heading", name=re.compile("^Invitations that")).wait_for(
+        state="detached"
+    )
+    assert gateway.openclaw("devices", "invite", "--list", "--json").json["invitations"] == []
+
+
+def test_thousands_of_devices_are_listed_in_parts_and_all_are_found(
+    browser: Browser, tmp_path: Path
+):
+    state_dir = tmp_path / "home" / ".openclaw"
+    with running_gateway(state_dir) as first, inside(browser, first):
+        (record,) = first.kept("paired.json").values()
+    many = {}
+    for number in range(5_000):
+        key = new_key()
+        many[key.device_id] = record | {
+            "deviceId": key.device_id,
+            "publicKey": key.public_key,
+            "displayName": f"device {number}",
+        }
+    (state_dir / "devices" / "paired.json").write_text(json.dumps(many))
+
+    with running_gateway(state_dir) as gateway, inside(browser, gateway) as tab:
+        tab.page.get_by_role("heading", name="Paired (5001)").wait_for()
+        assert tab.main.get_by_role("listitem").count() == 100
+        assert tab.main.get_by_text("this browser", exact=True).is_visible()
+        tab.press("Show more: 4901 are left")
+        expect(tab.main.get_by_role("listitem")).to_have_count(200)
+
+        tab.page.get_by_label("Find a device").fill("device 4321")
+        expect(tab.main.get_by_role("listitem")).to_have_count(1)
+
+
+def test_a_question_ends_with_the_access_it_was_asked_with(browser: Browser, gateway: Gateway):
+    with inside(browser, gateway) as tab:
+        device_id = own_id(tab)
+        tab.press("Invite a device")
+        tab.page.get_by_role("dialog").wait_for()
+        assert (
+            gateway.openclaw("devices", "revoke", device_id, "--role", "operator", "--yes").code
+            == 0
+        )
+
+        tab.title("This browser's access ended")
+        assert tab.page.get_by_role("dialog").count() == 0
+
+
+def test_commands_in_a_dialog_are_copied_where_there_is_no_clipboard(
+    browser: Browser, gateway: Gateway
+):
+    with inside(browser, gateway, "Config") as tab:
+        tab.page.evaluate("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+        tab.page.evaluate(
+            "addEventListener('copy', () => { window.taken = getSelection().toString(); })"
+        )
+        tab.page.get_by_label("gateway.port").fill("18790")
+        tab.press("Compare and save")
+        button = tab.page.get_by_role("dialog").get_by_role("button", name=re.compile("^Copy"))
+        button.click()
+
+        expect(button).to_have_text("Copied")
+        expect(button).to_be_focused()
+        assert tab.page.evaluate("window.taken") == "openclaw gateway restart"
 
 
 @pytest.mark.real("nginx")

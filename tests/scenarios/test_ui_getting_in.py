@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Route
 
-from tests.scenarios.browser import Tab, open_tab
+from gateway.policy.words import CREDENTIAL_CODES, PROOF_SENTENCES
+from gateway.protocol.errors import DetailCode, ErrorCode
+from tests.scenarios.browser import DOWN, Tab, open_tab, url_of
 from tests.scenarios.programs import (
     FORWARDS,
     Gateway,
@@ -18,11 +20,9 @@ from tests.scenarios.programs import (
     running_gateway,
     running_nginx,
 )
+from tests.scenarios.test_trusted_proxy import on_loopback
 
 pytestmark = [pytest.mark.slow, pytest.mark.real("chromium")]
-
-#: What Chromium writes of a gateway that is down; a page cannot keep it from doing so.
-DOWN = ("WebSocket connection to", "net::ERR_CONNECTION_REFUSED")
 
 
 @pytest.fixture
@@ -36,10 +36,6 @@ def proxy(tmp_path: Path, gateway: Gateway) -> Iterator[str]:
     """Where people of elsewhere come from: nginx forwards them, so that nobody is local."""
     with running_nginx(tmp_path / "nginx", gateway.port, *FORWARDS) as port:
         yield f"http://127.0.0.1:{port}/"
-
-
-def url_of(gateway: Gateway) -> str:
-    return f"http://127.0.0.1:{gateway.port}/"
 
 
 def kept_by(tab: Tab) -> str:
@@ -312,3 +308,45 @@ def test_a_proxy_that_drops_the_upgrade_is_told_from_a_gateway_that_is_down(
         assert "proxy_set_header Upgrade $http_upgrade;" in tab.text()
         assert f"openclaw gateway probe --url ws://127.0.0.1:{port}/bare/" in tab.text()
         tab.picture("proxy-drops-upgrade")
+
+
+def test_a_proxy_that_signs_in_is_pointed_to_and_no_secret_is_asked_for(
+    browser: Browser, tmp_path: Path
+):
+    with (
+        on_loopback(tmp_path, allowLoopback=False) as gateway,
+        open_tab(browser, url_of(gateway)) as tab,
+    ):
+        tab.open().title("Come in through the proxy")
+        assert "gateway.auth.trustedProxy.allowLoopback" in tab.text()
+        assert tab.page.locator("input").count() == 0
+        tab.picture("proxy-passed-by")
+
+
+@pytest.mark.real("nginx")
+def test_whom_the_proxy_signed_in_and_is_not_let_in_is_told_so(browser: Browser, tmp_path: Path):
+    signs = "proxy_set_header X-Signed yes; proxy_set_header X-Forwarded-User mallory;"
+    with (
+        on_loopback(tmp_path, allowUsers=["alice@example.org"]) as gateway,
+        running_nginx(tmp_path / "nginx", gateway.port, *FORWARDS, signs) as port,
+        open_tab(browser, f"http://127.0.0.1:{port}/") as tab,
+    ):
+        tab.open().title("The proxy signed in somebody who is not let in")
+        assert "gateway.auth.trustedProxy.allowUsers" in tab.text()
+        tab.picture("proxy-not-allowed")
+
+
+def test_every_code_of_a_refusal_has_a_screen_of_its_own(browser: Browser, gateway: Gateway):
+    codes = {*CREDENTIAL_CODES.values(), *(one.detail_code for one in PROOF_SENTENCES)}
+    codes |= {DetailCode.AUTH_RATE_LIMITED, DetailCode.PAIRING_REQUIRED}
+    codes |= {DetailCode.CONTROL_UI_ORIGIN_NOT_ALLOWED, DetailCode.PROTOCOL_MISMATCH}
+    codes |= {DetailCode.CONTROL_UI_DEVICE_IDENTITY_REQUIRED}
+    script = """async (codes) => {
+      const { screenOf } = await import(document.querySelector("script").src.replace("main", "refusals"));
+      return codes.map((code) => [code, screenOf({ code, message: "", details: {} }).title]);
+    }"""
+    with open_tab(browser, url_of(gateway)) as tab:
+        tab.open().title("This gateway asks for its token")
+        told = tab.page.evaluate(script, [*sorted(codes), str(ErrorCode.UNAVAILABLE)])
+
+    assert [code for code, title in told if title == "The gateway turned this page away"] == []

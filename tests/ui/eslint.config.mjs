@@ -1,6 +1,6 @@
 // What the type checker does not see in the Control UI: names that are not there, slips, and markup made of text.
 const browser = [
-  ...["AbortController", "Event", "FormData", "HTMLElement", "HTMLInputElement", "Intl", "Node", "Element", "URL", "URLSearchParams"],
+  ...["AbortSignal", "BroadcastChannel", "Event", "FormData", "HTMLElement", "HTMLInputElement", "Intl", "Node", "Element", "URL", "URLSearchParams"],
   ...["TextEncoder", "WebSocket", "addEventListener", "atob", "btoa", "clearInterval", "clearTimeout", "crypto", "document", "fetch"],
   ...["globalThis", "history", "indexedDB", "isSecureContext", "location", "navigator", "performance", "queueMicrotask", "scrollTo"],
   ...["setInterval", "setTimeout", "window"],
