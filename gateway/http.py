@@ -69,10 +69,12 @@ async def serve(
         return False
     status, body, kind, extra = await _answer(door, visit, request, lost)
     with_body = b"" if request.method == b"HEAD" else body
+    # Where two parsers could see different ends of this head, nothing follows it.
     plain = not connection.trailing_data[0] and data.count(b"\n") == data.count(b"\r\n")
     kept = plain and any(name == b"etag" for name, _ in extra) and _may_follow(request)
-    await _send(stream, status, with_body, kind=kind, extra=extra, length=len(body), kept=kept)
-    return kept
+    size = len(body)
+    sent = await _send(stream, status, with_body, kind=kind, extra=extra, length=size, kept=kept)
+    return kept and sent
 
 
 def _may_follow(request: h11.Request) -> bool:
@@ -221,7 +223,8 @@ async def _send(
     extra: Headers = (),
     length: int | None = None,
     kept: bool = False,
-) -> None:
+) -> bool:
+    """Send an answer; tell whether the peer took all of it in time."""
     size = len(body) if length is None else length
     own = dict(extra)
     headers = [(b"connection", b"keep-alive" if kept else b"close")]
@@ -231,5 +234,6 @@ async def _send(
     headers += extra
     lines = [b"HTTP/1.1 %d %s" % (status, _REASONS.get(status, b"Error"))]
     lines += [name + b": " + value for name, value in headers]
-    with trio.move_on_after(SEND_WITHIN_S):
+    with trio.move_on_after(SEND_WITHIN_S) as patience:
         await stream.send_all(b"\r\n".join(lines) + b"\r\n\r\n" + body)
+    return not patience.cancelled_caught
