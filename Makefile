@@ -1,6 +1,7 @@
 # `make run` and `make test` do all of their own set-up, in .venv, and only again when what it is made from has changed.
 #   ARGS="…"         passed on: make run ARGS="--port 18790"     make test ARGS="-k pairing -x"
 #   ALL=1            also the slow tests and those that need real programs (nginx, namespaces, node, chromium, systemd)
+#   WORKERS=N        with ALL=1, how many tests run at a time (2)
 #   REQUIRE_REAL=1   a missing real program is a failure instead of a skip
 #   PYTHON=…         which Python (3.11 or newer) .venv is made from
 
@@ -16,7 +17,10 @@ INPUTS := pyproject.toml constraints.txt gateway/version.py Makefile $(VENV)/pyv
 CODE := gateway stores cli tests benchmarks
 
 # Without ALL=1: what a developer waits for between two edits.
-SELECT := $(if $(ALL),--hypothesis-profile=thorough,-m "not slow and not real") $(if $(REQUIRE_REAL),--require-real)
+# With it, most of the time is spent waiting for programs: several tests at a time, each file by one of the workers.
+WORKERS ?= 2
+EVERYTHING := --hypothesis-profile=thorough -n $(WORKERS) --dist loadgroup
+SELECT := $(if $(ALL),$(EVERYTHING),-m "not slow and not real") $(if $(REQUIRE_REAL),--require-real)
 
 # A .venv whose interpreter has gone (an upgraded system), or that was made elsewhere (a moved checkout), is made anew.
 BROKEN := $(shell grep -qF "$(CURDIR)/$(VENV)" $(VENV)/pyvenv.cfg 2>/dev/null && $(BIN)/python -c "" || echo broken)

@@ -51,6 +51,18 @@ def _apart_from_this_machine(tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep together, for who runs several tests at a time, what shares something costly.
+
+    A booted systemd and a built image are made once; else a file stays with one worker, which
+    makes what its tests share.
+    """
+    for item in items:
+        fixtures = getattr(item, "fixturenames", ())
+        shared = next((name for name in ("box", "image") if name in fixtures), None)
+        item.add_marker(pytest.mark.xdist_group(shared or str(item.path)))
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip a test marked ``real`` whose components are missing; fail it under --require-real."""
     missing = [
