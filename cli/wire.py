@@ -103,7 +103,10 @@ class Wire:
         self._socket.close()
 
     def send(self, text: str) -> None:
-        """Send one message."""
+        """Send one message, unless the other side said goodbye: `receive` tells what it said."""
+        if self._goodbye is not None:
+            self.asked = False
+            return
         self._write(self._protocol.send(events.TextMessage(text)))
 
     def receive(self) -> str:
@@ -207,7 +210,7 @@ class Wire:
             if event.message_finished:
                 self._messages.append("".join(self._parts))
                 self._parts, self._held = [], 0
-        elif isinstance(event, events.Ping):
+        elif isinstance(event, events.Ping) and self._goodbye is None:
             self._write(self._protocol.send(event.response()))
         elif isinstance(event, events.CloseConnection):
             self._goodbye = event  # what it said before is read first

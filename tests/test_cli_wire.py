@@ -36,6 +36,8 @@ from tests.peers import (
 WELL = {"ok": True}
 HTTP_502 = b"HTTP/1.1 502 Bad Gateway\r\nServer: nginx\r\nContent-Length: 9\r\n\r\nno\x1b[31mit"
 HTTP_200_UNTIL_THE_END = b"HTTP/1.0 200 OK\r\nServer: SimpleHTTP/0.6\r\n\r\n<html>"
+#: RFC 6455 section 5.5.2, of a server.
+UNASKED_PING = b"\x89\x00"
 NGINX_400 = (
     b"HTTP/1.1 400 Bad Request\r\nContent-Length: 50\r\n\r\n"
     b"The plain HTTP request was sent to HTTPS port     "
@@ -201,6 +203,29 @@ def test_a_close_frame_tells_its_code_and_reason():
     assert error.how is Failure.DROPPED
     assert error.details["closeCode"] == 1013
     assert "code 1013 (gateway starting)" in error.problem
+
+
+def test_a_goodbye_right_behind_the_welcome_is_told_and_nothing_was_asked():
+    def regrets(peer: WebSocketPeer) -> None:
+        challenge = {"nonce": "n", "ts": int(time.time() * 1000)}
+        peer.send({"type": "event", "event": "connect.challenge", "payload": challenge})
+        welcome = {"type": "res", "id": peer.receive()["id"], "ok": True, "payload": WELL}
+        in_one_piece = [
+            peer.protocol.send(events.TextMessage(json.dumps(welcome))),
+            peer.protocol.send(events.Ping()),
+            peer.protocol.send(events.CloseConnection(4001, "device removed")),
+            UNASKED_PING,
+        ]
+        peer.connection.sendall(b"".join(in_one_piece))
+        silent(peer.connection)
+
+    with listening(upgrades(regrets)) as port:
+        error = unreachable(port)
+
+    assert error.how is Failure.DROPPED
+    assert error.details["closeCode"] == 4001
+    assert "device removed" in error.problem
+    assert not error.asked
 
 
 def test_a_frame_that_breaks_the_protocol_is_dropped():
