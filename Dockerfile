@@ -11,11 +11,11 @@ COPY cli ./cli
 COPY gateway ./gateway
 COPY stores ./stores
 COPY systemd ./systemd
-RUN python -m pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
-# Without pip in it: nothing installs anything in a running container.
-RUN python -m venv --without-pip /opt/openclaw
-# Only wheels: nothing that comes from a registry runs while the image is built.
-RUN python -m pip --python /opt/openclaw/bin/python install --no-cache-dir \
+# The environment has no pip in it, so nothing installs anything in a running container; and only wheels are taken:
+# nothing that comes from a registry runs while the image is built.
+RUN python -m pip wheel --no-cache-dir --no-deps --wheel-dir /wheels . \
+    && python -m venv --without-pip /opt/openclaw \
+    && python -m pip --python /opt/openclaw/bin/python install --no-cache-dir \
     --only-binary :all: --constraint constraints.txt /wheels/*.whl
 
 # --------------------------------------------------------------------------------------- the image

@@ -132,6 +132,25 @@ def _systemd() -> str | None:
     return "run as root: a test boots it in namespaces of its own" if os.geteuid() else None
 
 
+def _another_user() -> str | None:
+    if os.geteuid():
+        return "run as root: only root becomes another user"
+    if not shutil.which("setpriv"):
+        return "install util-linux"
+    here = Path(__file__).resolve().parents[1]
+    started = subprocess.run(
+        ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable, "-c", ""],
+        capture_output=True,
+        check=False,
+    )
+    enters = all(folder.stat().st_mode & 0o001 for folder in (here, *here.parents))
+    return (
+        "let others enter this checkout and its Python"
+        if started.returncode or not enters
+        else None
+    )
+
+
 def _openclaw_sdk() -> str | None:
     return None if importlib.util.find_spec("openclaw_sdk") else "pip install openclaw-sdk"
 
@@ -147,6 +166,7 @@ def _registry() -> str | None:
 
 # The names that `@pytest.mark.real(...)` takes.
 COMPONENTS: dict[str, Callable[[], str | None]] = {
+    "another-user": _another_user,
     "chromium": _on_path("chromium", "chromium"),
     "namespaces": _namespaces,
     "nginx": _on_path("nginx", "nginx"),

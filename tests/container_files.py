@@ -1,4 +1,4 @@
-"""Readers of the container files: as much of both languages as they use, and not a word more."""
+"""Readers of the container files: of a Dockerfile as much as ours uses, and not a word more."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from attrs import define, field, frozen
+from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parent.parent
 
@@ -120,47 +121,6 @@ def _ignored(name: str, patterns: list[str]) -> bool:
 
 
 def read_compose() -> dict[str, Any]:
-    """Return the compose file: nested mappings, lists of scalars, JSON flow lists."""
-    lines = [
-        line
-        for line in (ROOT / "compose.yaml").read_text().splitlines()
-        if line.strip() and not line.lstrip().startswith("#")
-    ]
-    value, rest = _block(lines, 0)
-    assert rest == []
-    assert isinstance(value, dict)
-    return value
-
-
-def _block(lines: list[str], indent: int) -> tuple[Any, list[str]]:
-    if lines and lines[0].startswith(" " * indent + "- "):
-        items = []
-        while lines and lines[0].startswith(" " * indent + "- "):
-            items.append(_scalar(lines[0][indent + 2 :]))
-            lines = lines[1:]
-        return items, lines
-    found: dict[str, Any] = {}
-    while lines and len(lines[0]) - len(lines[0].lstrip()) == indent:
-        key, colon, value = lines[0].strip().partition(":")
-        assert colon, lines[0]
-        assert not value or value.startswith(" "), lines[0]
-        assert key not in found, f"{key} twice"
-        lines = lines[1:]
-        if value.strip():
-            found[key] = _scalar(value.strip())
-        elif lines and len(lines[0]) - len(lines[0].lstrip()) > indent:
-            found[key], lines = _block(lines, indent + 2)
-        else:
-            found[key] = None
-    return found, lines
-
-
-def _scalar(text: str) -> Any:
-    if text in ("true", "false"):
-        return text == "true"
-    if text[0] in '["':
-        return json.loads(text)
-    assert text[0] not in "{&*!|>%@`'#", text
-    assert ": " not in text, text
-    assert " #" not in text, text
-    return text
+    """Return the compose file, its variables not filled in."""
+    read: dict[str, Any] = YAML(typ="safe", pure=True).load(ROOT / "compose.yaml")
+    return read

@@ -18,12 +18,7 @@ from tests.scenarios.programs import ROOT, environment, openclaw, running_gatewa
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user"),
-    pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs setpriv"),
-    pytest.mark.skipif(
-        not all(folder.stat().st_mode & 0o001 for folder in (ROOT, *ROOT.parents)),
-        reason="another user cannot enter this checkout",
-    ),
+    pytest.mark.real("another-user"),
 ]
 
 AS_NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import shutil
 import socket
 import subprocess
 import sys
@@ -187,8 +186,7 @@ def test_another_program_on_the_port_is_told_by_its_name(state_dir: Path) -> Non
     assert f"pid {os.getpid()}" in findings(named)["port-of-another-program"]["saw"]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
-@pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs setpriv")
+@pytest.mark.real("another-user")
 def test_root_repairs_as_the_owner(home: Path) -> None:
     state_dir = home / ".openclaw"
     with running_gateway(state_dir, inside=AS_USER):
@@ -204,8 +202,7 @@ def test_root_repairs_as_the_owner(home: Path) -> None:
     assert (state_dir / "openclaw.json").stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
-@pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs setpriv")
+@pytest.mark.real("another-user")
 def test_root_trusts_no_directory_that_others_write_to(home: Path) -> None:
     state_dir = home / ".openclaw"
     state_dir.mkdir()

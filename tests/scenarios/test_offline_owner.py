@@ -15,7 +15,6 @@ import pytest
 
 from tests.scenarios.clients import knock, stranger
 from tests.scenarios.programs import (
-    ROOT,
     Finished,
     environment,
     free_port,
@@ -29,12 +28,7 @@ AS_NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user"),
-    pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs setpriv"),
-    pytest.mark.skipif(
-        not all(folder.stat().st_mode & 0o001 for folder in (ROOT, *ROOT.parents)),
-        reason="another user cannot enter this checkout",
-    ),
+    pytest.mark.real("another-user"),
 ]
 
 #: A program that says when something is loaded after root was given up: it may not be readable.

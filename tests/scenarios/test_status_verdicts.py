@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import signal
 import sys
 from pathlib import Path
@@ -13,7 +11,6 @@ import pytest
 
 from tests.scenarios.namespaces import container_network
 from tests.scenarios.programs import (
-    ROOT,
     Finished,
     eventually,
     free_port,
@@ -325,16 +322,7 @@ def test_words_that_contradict_each_other_are_usage(state_dir: Path) -> None:
     assert done.code == 2
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
-@pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs setpriv")
-@pytest.mark.skipif(
-    not all(
-        folder.stat().st_mode & 0o001
-        for one in (ROOT, Path(sys.executable).resolve())
-        for folder in (one, *one.parents)
-    ),
-    reason="another user cannot enter this checkout or its Python",
-)
+@pytest.mark.real("another-user")
 def test_a_configuration_that_cannot_be_read_is_told_and_the_port_looked_at(
     state_dir: Path,
 ) -> None:

@@ -21,7 +21,6 @@ from attrs import define, frozen
 
 from tests.scenarios.clients import knock, stranger
 from tests.scenarios.programs import (
-    ROOT,
     Finished,
     Gateway,
     eventually,
@@ -33,12 +32,7 @@ UID = 54_322
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.real("namespaces"),
-    pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs setpriv"),
-    pytest.mark.skipif(
-        not all(folder.stat().st_mode & 0o001 for folder in (ROOT, *ROOT.parents)),
-        reason="another user cannot enter this checkout",
-    ),
+    pytest.mark.real("another-user", "namespaces"),
 ]
 
 
