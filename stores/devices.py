@@ -26,7 +26,7 @@ from stores.records import (
     PairedDevice,
     PendingRequest,
 )
-from stores.sound_records import sound_device, sound_request
+from stores.sound_records import notes_file, sound_device, sound_request
 from stores.transition import Rules
 
 T = TypeVar("T")
@@ -100,7 +100,7 @@ class DeviceStore(Decisions):
         self._paired = RecordFile(
             at / "paired.json", PairedDevice, sound_device, precious=True, key_name="deviceId"
         )
-        self._notes = RecordFile(at / "notes.json", DeviceNote, precious=True)
+        self._notes = notes_file(at)
         self._invitations = RecordFile(at / "bootstrap.json", Invitation)
 
     @property

@@ -11,7 +11,7 @@ import shlex
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from attrs import define, field, frozen
 
@@ -47,7 +47,7 @@ class StoreProblem:
 
 @frozen
 class _Entry(Generic[T]):
-    """An entry as the file has it, and its record unless it has a fault."""
+    """An entry as the file has it, and its record; with a fault, at most what stands in for one."""
 
     text: bytes
     record: T | None
@@ -70,6 +70,8 @@ class RecordFile(Generic[T]):
 
     Args:
         check: Returns what is wrong with a well-formed record, or None.
+        stand_in: Returns what counts in place of an entry, parsed JSON, that is no record, or None.
+        meanwhile: What a stand-in means, for the one who is to repair the entry.
         precious: Its records cannot be asked for again: a spare copy is kept, and a broken file
             without one is not overwritten.
         key_name: The field that repeats the key.
@@ -78,6 +80,8 @@ class RecordFile(Generic[T]):
     path: Path
     kind: type[T]
     check: Callable[[str, T], str | None] = lambda _key, _record: None
+    stand_in: Callable[[Any], T | None] = lambda _value: None
+    meanwhile: str = ""
     precious: bool = False
     key_name: str | None = None
     records: Mapping[str, T] = field(factory=dict)
@@ -172,25 +176,27 @@ class RecordFile(Generic[T]):
             record = codec.load(value, self.kind)
             fault = self.check(key, record)
         except ValueError as error:
-            return _Entry(text, None, str(error))
+            return _Entry(text, self.stand_in(value), str(error))
         return _Entry(text, None if fault else record, fault)
 
     def _take(self, found: dict[str, _Entry[T]], present: Stamp | None) -> None:
         records = {key: item.record for key, item in found.items() if item.record is not None}
-        self.problems = tuple(
-            self._problem(f"$.{key}", item.fault) for key, item in found.items() if item.fault
-        )
+        self.problems = self._faults(found)
         if records != self.records:
             self.records = records
         self._entries, self._stamp, self._unreadable = found, present, False
         self._known = True
 
-    def _problem(self, path: str, fault: str) -> StoreProblem:
+    def _faults(self, found: Mapping[str, _Entry[T]]) -> tuple[StoreProblem, ...]:
+        return tuple(self._problem(f"$.{key}", item) for key, item in found.items() if item.fault)
+
+    def _problem(self, path: str, item: _Entry[T]) -> StoreProblem:
+        meanwhile = "it is ignored" if item.record is None else self.meanwhile
         return StoreProblem(
             file=str(self.path),
             path=path,
-            problem=fault,
-            remedy="repair or delete that entry; it is ignored and kept until then",
+            problem=item.fault or "",
+            remedy=f"repair or delete that entry; {meanwhile} and kept until then",
         )
 
     def _fall_back(self, error: CorruptStoreError) -> None:
@@ -281,8 +287,8 @@ class RecordFile(Generic[T]):
         unsure = self._unreadable or self._stamp is None
         self._stamp = ready.staged.commit()
         self._digest, self.records, self._entries = hash(ready.data), ready.records, ready.entries
-        if self._unreadable:
-            self._unreadable, self.problems = False, ()
+        if self.problems:  # the whole file, or entries that are others now
+            self._unreadable, self.problems = False, self._faults(ready.entries)
         if self.precious:
             # The change is made: a spare that is one version old is no reason to say it failed.
             with contextlib.suppress(StoreError):

@@ -20,8 +20,9 @@ from stores.files import check_writable, parse_object, read_file
 from stores.keys import decode_public_key, device_id_of
 from stores.owner import modes_mean_nothing, user_name
 from stores.record_file import RecordFile, StoreProblem
-from stores.records import DeviceBook, DeviceNote, DeviceToken, PairedDevice, PendingRequest, Role
+from stores.records import DeviceBook, DeviceToken, PairedDevice, PendingRequest, Role
 from stores.scopes import missing
+from stores.sound_records import notes_file
 from stores.trail import entries_of, parts_of
 
 T = TypeVar("T")
@@ -48,7 +49,7 @@ def verify(state_dir: Path, *, modes: bool = True) -> list[StoreProblem]:
     found = [*(_modes(state_dir) if modes else ()), *_loose_files(directory)]
     pending = RecordFile(directory / "pending.json", PendingRequest, _request_fault)
     paired = RecordFile(directory / "paired.json", PairedDevice, _device_fault, precious=True)
-    notes = RecordFile(directory / "notes.json", DeviceNote, precious=True)
+    notes = notes_file(directory)
     found += [*_looked_at(pending), *_looked_at(paired), *_looked_at(notes)]
     try:
         check_writable(directory)

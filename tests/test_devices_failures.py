@@ -300,6 +300,42 @@ def test_notes_of_blocked_devices_are_heard(tmp_path):
     assert [item.device_id for item in book.pending.values()] == [key_pair(2).device_id]
 
 
+@pytest.mark.parametrize(
+    ("note", "blocked"),
+    [
+        pytest.param('{"blocked": "yes"}', True, id="word"),
+        pytest.param('{"blocked": 1}', True, id="number"),
+        pytest.param('{"blocked": true, "label": 7}', True, id="other-fault"),
+        pytest.param('"blocked"', True, id="no-object"),
+        pytest.param('{"label": 7}', False, id="not-about-it"),
+        pytest.param('{"blocked": false, "label": 7}', False, id="plainly-not"),
+        pytest.param('{"blocked": null, "label": 7}', False, id="null"),
+    ],
+)
+def test_a_note_that_is_no_record_blocks_where_it_may_have_been_meant_to(tmp_path, note, blocked):
+    store = a_store(tmp_path)
+    replace_file(tmp_path / "notes.json", f'{{"{ID}": {note}}}'.encode())
+
+    assert store.read().blocked(ID) is blocked
+    [problem] = store.problems
+    meanwhile = "its device counts as blocked" if blocked else "it is ignored"
+    assert problem.remedy == f"repair or delete that entry; {meanwhile} and kept until then"
+
+    store.block(key_pair(2).device_id, caller=CLI, now_ms=NOW_MS)
+    assert on_disk(store, "notes.json")[ID] == json.loads(note)
+
+
+def test_lifting_the_block_of_a_note_that_is_no_record_puts_it_right(tmp_path):
+    store = a_store(tmp_path)
+    replace_file(tmp_path / "notes.json", f'{{"{ID}": {{"blocked": "yes"}}}}'.encode())
+    store.read()
+
+    store.unblock(ID, caller=CLI, now_ms=NOW_MS)
+
+    assert not store.read().blocked(ID)
+    assert store.problems == ()
+
+
 def test_the_printed_store_shows_no_key(tmp_path):
     store = a_store(tmp_path)
     store.one(asking(scopes=[READ]), now_ms=NOW_MS)
