@@ -1,6 +1,6 @@
 # `make run` and `make test` do all of their own set-up, in .venv, and only again when what it is made from has changed.
 #   ARGS="…"         passed on: make run ARGS="--port 18790"     make test ARGS="-k pairing -x"
-#   ALL=1            also the slow tests and those that need real programs (nginx, namespaces, node, chromium, systemd)
+#   ALL=1            also the slow tests and those that need real programs (nginx, caddy, namespaces, node, chromium, systemd)
 #   WORKERS=N        with ALL=1, how many tests run at a time (2)
 #   REQUIRE_REAL=1   a missing real program is a failure instead of a skip
 #   PYTHON=…         which Python (3.11 or newer) .venv is made from

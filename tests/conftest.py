@@ -167,6 +167,7 @@ def _registry() -> str | None:
 # The names that `@pytest.mark.real(...)` takes.
 COMPONENTS: dict[str, Callable[[], str | None]] = {
     "another-user": _another_user,
+    "caddy": _on_path("caddy", "caddy"),
     "chromium": _on_path("chromium", "chromium"),
     "namespaces": _namespaces,
     "nginx": _on_path("nginx", "nginx"),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ PAGE = ROOT / "docs" / "how-to" / "reverse-proxy.md"
 TOKEN = "a-token-for-this-test"
 NAME = "gateway.example.com"
 HERE = "192.168.0.80"
+Documented = Callable[[Path, int, Namespace], AbstractContextManager[int]]
 
 
 def block(language: str) -> str:
@@ -80,6 +81,23 @@ def documented_nginx(folder: Path, gateway_port: int, network: Namespace) -> Ite
         yield port
 
 
+@contextmanager
+def documented_caddy(folder: Path, gateway_port: int, network: Namespace) -> Iterator[int]:
+    """Run Caddy with the documented block; only ports and the certificate are of this machine."""
+    folder.mkdir()
+    port = free_port()
+    text = block("caddy")
+    for old, new in ((f"{NAME} {{", f"http://{NAME}:{port} {{"), (":18789", f":{gateway_port}")):
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    (folder / "Caddyfile").write_text(f"{{\nadmin off\n}}\n{text}")
+    words = ("caddy", "run", "--config", str(folder / "Caddyfile"), "--adapter", "caddyfile")
+    home = ("env", f"HOME={folder}", f"XDG_DATA_HOME={folder}", f"XDG_CONFIG_HOME={folder}")
+    with running(*home, *words, port=port, inside=network.words) as process:
+        network.call(partial(wait_for_port, port, process))
+        yield port
+
+
 @pytest.fixture
 def gateway(tmp_path: Path, network: Namespace) -> Iterator[Gateway]:
     """Run a gateway that was set up with the commands of the page."""
@@ -101,13 +119,20 @@ def browse(network: Namespace, port: int, **wanted: Any) -> Knock:
 
 
 @pytest.mark.slow
-@pytest.mark.real("nginx", "namespaces")
-def test_the_documented_nginx_passes_upgrades_and_the_client_and_gives_no_locality(
-    gateway: Gateway, network: Namespace, tmp_path: Path
+@pytest.mark.real("namespaces")
+@pytest.mark.parametrize(
+    "documented",
+    [
+        pytest.param(documented_nginx, marks=pytest.mark.real("nginx"), id="nginx"),
+        pytest.param(documented_caddy, marks=pytest.mark.real("caddy"), id="caddy"),
+    ],
+)
+def test_the_documented_proxy_passes_upgrades_and_the_client_and_gives_no_locality(
+    gateway: Gateway, network: Namespace, tmp_path: Path, documented: Documented
 ) -> None:
     key, forged = new_key(), (("X-Forwarded-For", "203.0.113.9"),)
 
-    with documented_nginx(tmp_path / "nginx", gateway.port, network) as proxy:
+    with documented(tmp_path / "proxy", gateway.port, network) as proxy:
         refused = browse(network, proxy, key=key)
         spoofed = browse(network, proxy, key=new_key(), headers=forged)
         foreign = browse(network, proxy, key=new_key(), origin="https://evil.example")
