@@ -21,8 +21,9 @@ from gateway.policy.access import (
     PairingReason,
     RequirePairing,
 )
+from gateway.policy.approval import explain_full_list, explain_pairing, explain_rejected
 from gateway.policy.credentials import Accepted
-from gateway.policy.remedy import Refused, explain_full_list, explain_pairing
+from gateway.policy.remedy import Refused
 from gateway.policy.words import quoted
 from gateway.protocol.close import INTERNAL_ERROR, POLICY_VIOLATION
 from gateway.protocol.errors import DetailCode, ErrorCode, ErrorShape
@@ -85,9 +86,12 @@ async def request_pairing(
 ) -> Refused:
     """Put the device on the list of pending requests and return its refusal.
 
-    A retry of a request that waits already costs no write until it needs a refresh.
+    A retry of a request that waits already costs no write until it needs a refresh. Who waits for
+    one that was rejected is told so, and leaves no other.
     """
     words = door.runtime.words
+    if _was_rejected(door, facts):
+        return explain_rejected(facts, words=words)
     try:
         item = await waiting_for(door, wish_of(facts))
     except TooManyPendingError as error:
@@ -106,6 +110,17 @@ async def request_pairing(
         words=words,
         lists=visit.lists,
         expires_in_ms=max(0, ends_ms - door.runtime.now_ms()),
+    )
+
+
+def _was_rejected(door: Door, facts: Facts) -> bool:
+    """Tell whether an operator said no to the very request that this client says it waits for."""
+    awaited = facts.params.awaiting
+    ended = door.keeper.upgrades.of(awaited) if awaited else None
+    return (
+        ended is not None
+        and ended.item.device_id == facts.device_id
+        and (ended.decision, ended.reason) == ("rejected", None)
     )
 
 

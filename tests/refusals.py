@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.policy.access import Admit, Facts, Refuse, RequirePairing, decide_access
+from gateway.policy.approval import explain_pairing
 from gateway.policy.credentials import AuthMode, SharedSecrets, judge_credentials
-from gateway.policy.remedy import CommandWords, Refused, explain, explain_pairing
+from gateway.policy.remedy import CommandWords, Refused, explain
 from gateway.protocol.close import truncate_reason
 from gateway.protocol.connect import AuthClaim
 from gateway.protocol.frames import response_error

@@ -18,14 +18,9 @@ from gateway.policy.access import (
     RequirePairing,
     decide_access,
 )
+from gateway.policy.approval import explain_full_list, explain_pairing, explain_rejected
 from gateway.policy.credentials import AuthMode, SharedSecrets, judge_credentials
-from gateway.policy.remedy import (
-    CommandWords,
-    Refused,
-    explain,
-    explain_full_list,
-    explain_pairing,
-)
+from gateway.policy.remedy import CommandWords, Refused, explain
 from gateway.policy.rows import keeps_knocking
 from gateway.policy.seen import tier_of, why_not_local
 from gateway.policy.words import CREDENTIAL_SENTENCES
@@ -278,6 +273,20 @@ def test_a_full_list_names_the_command_that_empties_it():
     assert far.command == near.command == "docker exec 0123456789ab openclaw devices list"
 
 
+def test_who_was_rejected_is_told_how_to_ask_again_and_not_to_wait():
+    far = explain_rejected(remote_facts(), words=DOCKER)
+    near = explain_rejected(facts(), words=DOCKER)
+
+    assert STARTS.search(far.close_reason)
+    assert len(far.close_reason.encode()) <= MAX_REASON_BYTES
+    assert details_of(far)["reason"] == "rejected"
+    assert "requestId" not in details_of(far)
+    assert far.error.retryable is None
+    assert details_of(far)["remedy"]["command"] == "openclaw devices approve --wait"
+    assert near.command == "docker exec 0123456789ab openclaw devices approve --wait"
+    assert details_of(near)["remedy"]["command"] == near.command
+
+
 def every_refusal() -> list[Refused]:
     """Return a refusal of each kind, of each tier, in each spelling of a command."""
     wanted = [
@@ -291,7 +300,11 @@ def every_refusal() -> list[Refused]:
     ]
     found = [told(one, words=words) for one, words in itertools.product(wanted, WORDS)]
     full = RequirePairing(PairingReason.NOT_PAIRED)
-    return [*found, *(explain_full_list(full, one, words=PLAIN) for one in wanted)]
+    return [
+        *found,
+        *(explain_full_list(full, one, words=PLAIN) for one in wanted),
+        *(explain_rejected(one, words=PLAIN) for one in wanted),
+    ]
 
 
 def test_every_command_that_is_named_exists():

@@ -19,8 +19,9 @@ from gateway.policy.access import (
     RequirePairing,
     decide_access,
 )
+from gateway.policy.approval import explain_pairing
 from gateway.policy.credentials import Method
-from gateway.policy.remedy import CommandWords, explain_pairing
+from gateway.policy.remedy import CommandWords
 from gateway.policy.rules import (
     PUBLISHED_PORT_RULE,
     PUBLISHED_SCOPES,

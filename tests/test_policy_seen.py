@@ -13,14 +13,9 @@ import pytest
 
 from gateway.policy.access import Facts, PairingReason, Refusal, Refuse, RequirePairing
 from gateway.policy.address import Locality, LocalityReason
+from gateway.policy.approval import explain_full_list, explain_pairing
 from gateway.policy.credentials import AuthReason, Rejected
-from gateway.policy.remedy import (
-    CommandWords,
-    Refused,
-    explain,
-    explain_full_list,
-    explain_pairing,
-)
+from gateway.policy.remedy import CommandWords, Refused, explain
 from gateway.policy.seen import Lists, proxy_hint, set_list, tier_of
 from gateway.protocol.close import MAX_REASON_BYTES
 from gateway.protocol.signature import SIGNATURE_INVALID

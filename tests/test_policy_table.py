@@ -11,9 +11,10 @@ import pytest
 
 from gateway.access_page import render
 from gateway.policy.access import Admission, Admit, Facts, Refuse, RequirePairing, decide_access
+from gateway.policy.approval import explain_pairing
 from gateway.policy.credentials import Accepted
 from gateway.policy.features import FEATURES, features_of, held_by
-from gateway.policy.remedy import CommandWords, explain, explain_pairing
+from gateway.policy.remedy import CommandWords, explain
 from gateway.policy.table import ROWS, AccessRow, Entry, Gets, row_for
 from stores.records import Role
 from stores.scopes import meet

@@ -71,6 +71,7 @@ def test_the_least_a_client_may_send_asks_for_nothing():
         auth=AuthClaim(),
         locale=None,
         user_agent=None,
+        awaiting=None,
     )
 
 
@@ -102,6 +103,7 @@ def test_everything_a_client_may_send_is_kept_or_known():
             },
             locale="",
             userAgent="",
+            awaiting="AB23-CD45",
             computerUse={"any": 1},
             workerRuns={
                 "bundleHash": "a" * 64,
@@ -138,6 +140,7 @@ def test_everything_a_client_may_send_is_kept_or_known():
         auth=AuthClaim(token="", password="p", device_token="d", bootstrap_token="b"),
         locale="",
         user_agent="",
+        awaiting="AB23-CD45",
     )
 
 

@@ -47,6 +47,7 @@ def connect_params(
     protocols: tuple[int, int] = (3, 4),
     version: int = 3,
     signed_at: int | None = None,
+    awaiting: str | None = None,
 ) -> dict[str, Any]:
     """Return the parameters of a ``connect``, signed with ``key`` if there is one."""
     client: dict[str, Any] = {
@@ -67,6 +68,8 @@ def connect_params(
     auth = {name: value for name, value in secrets.items() if value is not None}
     if auth:
         params["auth"] = auth
+    if awaiting is not None:
+        params["awaiting"] = awaiting
     if key is not None:
         params["device"] = _device(key, params, nonce, version, signed_at)
     return params

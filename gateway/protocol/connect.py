@@ -92,7 +92,8 @@ class ConnectParams:
     """A ``connect`` that fits the schema, and nothing more.
 
     ``scopes`` keeps the order sent (it is signed) and is empty when none were sent: that asks
-    for nothing. ``role`` is unchecked.
+    for nothing. ``role`` is unchecked. ``awaiting`` is the id of a pending request that the client
+    waits for, and means to ask for nothing else.
     """
 
     min_protocol: int
@@ -108,6 +109,7 @@ class ConnectParams:
     auth: AuthClaim = NO_AUTH
     locale: str | None = None
     user_agent: str | None = None
+    awaiting: str | None = None
 
 
 def _schema(*, nonce_required: bool) -> Closed:
@@ -144,6 +146,7 @@ def _schema(*, nonce_required: bool) -> Closed:
             "auth?": Closed({f"{name}?": EMPTY_OK for name in credentials}),
             "locale?": EMPTY_OK,
             "userAgent?": EMPTY_OK,
+            "awaiting?": NAME,  # ours
             "computerUse?": ANY,
             "workerRuns?": worker_runs,
             "modelCatalog?": Closed(dict.fromkeys(model_catalog, NAME)),
@@ -220,6 +223,7 @@ def parse_connect_params(value: object) -> ConnectParams:
         auth=_auth(value["auth"]) if "auth" in value else NO_AUTH,
         locale=get("locale"),
         user_agent=get("userAgent"),
+        awaiting=get("awaiting"),
     )
 
 

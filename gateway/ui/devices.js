@@ -264,7 +264,7 @@ function approve(one) {
 function reject(one) {
   return ask({
     title: `Reject ${nameOf(one)}?`,
-    body: h("p", null, "The request is forgotten. A device or page that keeps trying asks again; to end that, block it."),
+    body: h("p", null, "The request is forgotten. A page that waits is told so and asks no more by itself; a program that keeps trying asks again: to end that, block it."),
     action: "Reject",
     work: () => decided("device.pair.reject", { requestId: one["requestId"] }, `${nameOf(one)} is rejected`),
   });

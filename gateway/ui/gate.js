@@ -139,6 +139,7 @@ function showRefused(place, page, { refusal, retryAtMs }) {
     screen.offers === "reload" && h("div.row", null, h("button.primary", { type: "button", onclick: () => location.reload() }, "Load the page anew")),
     waits && h("p.muted", null, "This page tries again by itself ", countdown(retryAtMs), timeLeft(refusal), "."),
     screen.offers === "again" && again(),
+    screen.offers === "anew" && h("div.row", null, h("button.primary", { type: "button", onclick: () => link.start() }, "Ask again")),
     h(
       "details",
       { open: screen.explains === true },

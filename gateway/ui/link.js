@@ -50,6 +50,8 @@ class Link {
   /** The device token of the last try, if it was made with one. */
   #shown = /** @type {string | null} */ (null);
   #wanted = /** @type {string[] | null} */ (null);
+  /** The request that this page waits for: once it was rejected, nothing more is asked by itself. */
+  #awaiting = /** @type {string | null} */ (null);
   #timer = 0;
   #tries = 0;
   #downSince_ms = 0;
@@ -108,6 +110,7 @@ class Link {
     if (bootstrap) [this.#secret, this.#bootstrap] = [null, bootstrap];
     if (this.state.kind === "in") this.state.wire.close();
     this.#tries = 0;
+    this.#awaiting = null;
     this.#to({ kind: "connecting" });
     void this.#try();
   }
@@ -164,7 +167,7 @@ class Link {
     try {
       const key = await deviceKey();
       this.ownDeviceId = key.deviceId;
-      wire = await Wire.open({ key, ...(await this.#credentials()) });
+      wire = await Wire.open({ key, ...(await this.#credentials()), awaiting: this.#awaiting });
       await this.#enter(wire, turn);
     } catch (error) {
       wire?.close();
@@ -201,6 +204,7 @@ class Link {
     if (wire.lost) throw wire.lost; // it went while the token was put away
     if (hello.snapshot?.health?.ts) tellTime(hello.snapshot.health.ts);
     this.#tries = this.#downSince_ms = 0;
+    this.#awaiting = null;
     this.wasIn = true;
     this.scopes = scopes ?? [];
     wire.onevent = (name, payload) => {
@@ -229,6 +233,7 @@ class Link {
     if (code === "PAIRING_REQUIRED" && this.#bootstrap) this.#wanted = EVERYTHING; // it has to ask after all
     this.wasIn = false;
     this.#downSince_ms = 0;
+    this.#awaiting = refusal.details["requestId"] ?? this.#awaiting;
     const retryAtMs = this.#retryAt(refusal);
     this.#to({ kind: "refused", refusal, retryAtMs });
     if (retryAtMs !== null && (code !== "AUTH_RATE_LIMITED" || this.#shown !== null)) this.#tryAt(retryAtMs);

@@ -10,7 +10,7 @@ import { locality } from "./words.js";
  * @property {string} lead
  * @property {string} [code] the request id, which is the verification code
  * @property {string} [command] where the refusal itself names none
- * @property {"token" | "reload" | "again" | null} offers what can be done on this page
+ * @property {"token" | "reload" | "again" | "anew" | null} offers what can be done on this page
  * @property {string} [secret] how the secret is called that is asked for
  * @property {boolean} [explains] whether what the gateway saw is part of the way out
  * @property {boolean} [wrong] what was typed or brought was wrong
@@ -103,6 +103,7 @@ const PAIRING = {
   "metadata-upgrade": ["Approve this browser again", "This device is known under another platform. An operator has to confirm that it is the same. Compare the code: it is the same on both screens."],
   "too-many-pending": ["Too many devices wait already", "This one was not added to the list. Approve or reject some of them; this page then goes on by itself."],
   "too-many-scopes": ["This asks for too much at once", "Approve or reject what this device asked for before."],
+  rejected: ["An operator turned this browser down", "Its secret is right, but what it asked for was rejected. It asks for nothing more by itself. If that was a mistake, tell an operator, and ask again: the same code comes back."],
   blocked: ["This browser is blocked", "An operator blocked this device. Until the block is lifted it is not let in, and nothing is recorded of its tries."],
 };
 
@@ -111,7 +112,8 @@ function pairing(refusal) {
   const reason = String(refusal.details["reason"] ?? "not-paired");
   const [title, lead] = PAIRING[reason] ?? /** @type {[string, string]} */ (PAIRING["not-paired"]);
   const id = refusal.details["requestId"];
-  return { title, lead, offers: "again", explains: true, ...(id ? { code: String(id) } : {}) };
+  const offers = reason === "rejected" ? "anew" : "again";
+  return { title, lead, offers, explains: true, ...(id ? { code: String(id) } : {}) };
 }
 
 /** Who is there is said by a proxy here, so that no secret helps. @param {Refusal} refusal @returns {Screen} */

@@ -48,6 +48,7 @@ export class Lost extends Error {
  * @property {DeviceKey} key
  * @property {Record<string, string>} auth
  * @property {string[]} scopes
+ * @property {string | null} awaiting the request that is waited for: if it was rejected, no other is made
  */
 
 /** The address of the gateway that served this page, and of no other. */
@@ -72,7 +73,7 @@ function browserName() {
 const CLIENT = { id: "openclaw-control-ui", version: "1", platform: "web", deviceFamily: "browser", mode: "webchat" };
 
 /** @param {Asking} asking @param {{nonce: string, ts: number}} challenge */
-async function connectParams({ key, auth, scopes }, { nonce, ts }) {
+async function connectParams({ key, auth, scopes, awaiting }, { nonce, ts }) {
   const token = auth["token"] ?? auth["deviceToken"] ?? auth["bootstrapToken"] ?? "";
   const signed = [
     ...["v3", key.deviceId, CLIENT.id, CLIENT.mode, "operator", scopes.join(","), ts],
@@ -88,6 +89,7 @@ async function connectParams({ key, auth, scopes }, { nonce, ts }) {
     // The challenge's own time: a clock of this computer that is wrong does no harm.
     device: { id: key.deviceId, publicKey: key.publicKey, signature: await key.sign(signed), signedAt: ts, nonce },
     ...(Object.keys(auth).length ? { auth } : {}),
+    ...(awaiting ? { awaiting } : {}),
     locale: navigator.language,
     userAgent: navigator.userAgent,
   };

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Route
 
+from gateway.policy.approval import RETRY_AFTER_MS
 from gateway.policy.words import CREDENTIAL_CODES, PROOF_SENTENCES
 from gateway.protocol.errors import DetailCode, ErrorCode
 from tests.scenarios.browser import DOWN, Tab, open_tab, url_of
@@ -21,6 +23,9 @@ from tests.scenarios.programs import (
     running_nginx,
 )
 from tests.scenarios.test_trusted_proxy import on_loopback
+
+#: Longer than a page that waits for approval waits between two tries.
+WAITS_S = RETRY_AFTER_MS / 1000 + 1
 
 pytestmark = [pytest.mark.slow, pytest.mark.real("chromium")]
 
@@ -93,6 +98,27 @@ def test_the_code_stays_the_same_while_the_page_waits(
 
         assert tab.code() == code
         assert list(gateway.kept("pending.json")) == [code]
+
+
+def test_a_page_that_was_rejected_says_so_and_asks_again_only_when_told_to(
+    browser: Browser, gateway: Gateway, proxy: str
+):
+    with open_tab(browser, proxy) as tab:
+        tab.open(f"#token={gateway.token}").title("Approve this browser")
+        code = tab.code()
+
+        assert gateway.openclaw("devices", "reject", code).code == 0
+        tab.title("An operator turned this browser down")
+        tab.picture("rejected")
+        time.sleep(WAITS_S)
+        assert gateway.kept("pending.json") == {}
+        assert "openclaw devices approve --wait" in tab.text()
+
+        tab.press("Ask again")
+        tab.title("Approve this browser")
+        assert tab.code() == code
+        assert gateway.openclaw("devices", "approve", code).code == 0
+        tab.title("Devices")
 
 
 @pytest.mark.parametrize("sign", ["#", "?"])
