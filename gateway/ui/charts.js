@@ -10,7 +10,12 @@ const HEIGHT = 40;
 /** A number over time. */
 export class Series {
   /** @type {number[]} */
-  values = [];
+  values;
+
+  /** @param {Series} [beside] a chart that is drawn beside: until now this number was 0 */
+  constructor(beside) {
+    this.values = beside ? beside.values.map(() => 0) : [];
+  }
 
   /** @param {number} value */
   add(value) {

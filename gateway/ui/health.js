@@ -16,6 +16,8 @@ let failed = null;
 const LOOK_EVERY_MS = 2_000;
 
 const charts = { connections: new Series(), requests: new Series(), refusals: new Series(), lag: new Series() };
+/** @type {Map<string, Series>} how many a second, by the code of the refusal */
+const reasons = new Map();
 
 /** @param {Record<string, number>} counts */
 function total(counts) {
@@ -33,6 +35,10 @@ function note(told) {
     /** @param {number} grown */
     const rate = (grown) => Math.max(0, Math.round((grown / passed_s) * 10) / 10);
     charts.requests.add(rate(told["requests"] - before["requests"]));
+    for (const [code, count] of Object.entries(told["refusals"])) {
+      if (!reasons.has(code)) reasons.set(code, new Series(charts.refusals));
+      reasons.get(code)?.add(rate(count - (before["refusals"][code] ?? 0)));
+    }
     charts.refusals.add(rate(total(told["refusals"]) - total(before["refusals"])));
   }
   vitals = told;
@@ -55,7 +61,7 @@ export const health = {
   draw() {
     const head = h("div.head", null, h("h1", { id: "title", tabindex: -1 }, "Health"), link.may("operator.admin") && h("button", { type: "button", onclick: restart }, "Restart the gateway"));
     if (!vitals || !status) return [head, failed !== null && problem(failed), h("div.card", null, empty("Looking …"))];
-    return [head, failed !== null && problem(failed), verdict(vitals), waits(vitals), tiles(vitals), h("section.card", { "aria-labelledby": "refusals-title" }, h("header", null, h("h2", { id: "refusals-title" }, "Turned away since the start, by reason")), byReason(vitals)), inForce(vitals, status)];
+    return [head, failed !== null && problem(failed), verdict(vitals), waits(vitals), tiles(vitals), h("section.card", { "aria-labelledby": "refusals-title" }, h("header", null, h("h2", { id: "refusals-title" }, "Turned away, by reason")), byReason(vitals)), inForce(vitals, status)];
   },
 };
 
@@ -111,17 +117,19 @@ function tiles(told) {
 function byReason(told) {
   const found = Object.entries(/** @type {Record<string, number>} */ (told["refusals"])).sort((one, other) => other[1] - one[1]);
   if (!found.length) return empty("Nobody was turned away since the start.");
-  const most = found[0]?.[1] ?? 1;
   return h(
-    "ul.bars.inner",
+    "ul.reasons.inner",
     null,
-    found.map(([code, count]) => h("li", { key: code }, h("span.mono.small", null, code), bar(count / most), h("span.number", null, count))),
+    found.map(([code, count]) =>
+      h(
+        "li",
+        { key: code },
+        h("span.mono.small", null, code),
+        (reasons.get(code) ?? new Series(charts.refusals)).draw(`${code}, a second`),
+        h("span.number", null, count, h("span.small.muted", null, " since the start")),
+      ),
+    ),
   );
-}
-
-/** @param {number} part of the whole, 0 to 1 */
-function bar(part) {
-  return h("svg", { class: "bar-line", viewBox: "0 0 100 4", preserveAspectRatio: "none", "aria-hidden": "true" }, h("rect", { width: (part * 100).toFixed(1), height: 4 }));
 }
 
 /** @param {Record<string, any>} told @param {Record<string, any>} more */

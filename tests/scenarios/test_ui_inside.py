@@ -129,6 +129,20 @@ def test_health_shows_what_is_wrong_and_when_it_is_mended(browser: Browser, gate
         tab.main.get_by_text("Ready.", exact=True).wait_for()
 
 
+def test_health_draws_who_is_turned_away_by_reason_over_time(browser: Browser, gateway: Gateway):
+    with inside(browser, gateway, "Health") as tab:
+        tab.main.get_by_text("Nobody was turned away since the start.").wait_for()
+        for _ in range(3):
+            knock(gateway.port, **stranger("a-wrong-token"))
+        chart = tab.page.get_by_role("img", name=re.compile("^AUTH_TOKEN_MISMATCH, a second"))
+        expect(chart).to_have_attribute("aria-label", re.compile("at most [1-9]"))
+        expect(chart).to_have_attribute("aria-label", re.compile("a second: 0, at most [1-9]"))
+        assert "3 since the start" in tab.text()
+        knock(gateway.port, **stranger(gateway.token))
+        tab.page.get_by_role("img", name=re.compile("^PAIRING_REQUIRED, a second")).wait_for()
+        tab.picture("health-turned-away")
+
+
 def test_a_key_is_changed_compared_and_in_force(browser: Browser, gateway: Gateway):
     with inside(browser, gateway, "Config") as tab:
         tab.page.get_by_label("logging.level").select_option("debug")
