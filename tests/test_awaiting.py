@@ -76,7 +76,7 @@ async def test_a_request_that_nobody_knows_is_asked_anew(tmp_path, awaiting):
 async def test_a_request_that_expired_is_asked_anew(tmp_path):
     async with a_gateway(tmp_path, {"pairing": {"requestTtlMs": 1000}}) as gateway:
         request_id = await asked(gateway)
-        while gateway.runtime.store.book.pending:
+        while gateway.runtime.store.book.pending:  # noqa: ASYNC110  # nothing tells a test
             await trio.sleep(0.02)
 
         assert await asked(gateway, awaiting=request_id) == request_id
