@@ -15,10 +15,13 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
 import wsproto
 from attrs import define, field
 from wsproto import events
 
+from cli.client import Presented, call
+from cli.failures import GatewayUnreachableError
 from gateway.protocol.connect import ConnectParams, parse_connect_params
 from gateway.protocol.schema import InvalidParamsError
 from gateway.protocol.signature import ProofOk, judge_device_proof
@@ -75,6 +78,15 @@ def target_of(port: int, *, secure: bool = False) -> Target:
         dial_host="127.0.0.1",
         port=port,
     )
+
+
+def unreachable(
+    port: int, *, secure: bool = False, timeout_s: float = 5
+) -> GatewayUnreachableError:
+    """Return how a call to a port failed, which it must."""
+    with pytest.raises(GatewayUnreachableError) as caught:
+        call(target_of(port, secure=secure), Presented(), IDENTITY, "health", timeout_s=timeout_s)
+    return caught.value
 
 
 def closed_port() -> int:

@@ -7,7 +7,6 @@ import json
 import socket
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,8 +15,6 @@ from wsproto import events
 
 from cli.client import Presented, call
 from cli.failures import Failure, GatewayUnreachableError
-from stores.fingerprint import in_pairs
-from stores.target import Target, Trust
 from tests.peers import (
     IDENTITY,
     PATIENCE_S,
@@ -28,8 +25,8 @@ from tests.peers import (
     listening,
     says,
     silent,
-    speaks_tls,
     target_of,
+    unreachable,
     upgrades,
 )
 
@@ -38,10 +35,6 @@ HTTP_502 = b"HTTP/1.1 502 Bad Gateway\r\nServer: nginx\r\nContent-Length: 9\r\n\
 HTTP_200_UNTIL_THE_END = b"HTTP/1.0 200 OK\r\nServer: SimpleHTTP/0.6\r\n\r\n<html>"
 #: RFC 6455 section 5.5.2, of a server.
 UNASKED_PING = b"\x89\x00"
-NGINX_400 = (
-    b"HTTP/1.1 400 Bad Request\r\nContent-Length: 50\r\n\r\n"
-    b"The plain HTTP request was sent to HTTPS port     "
-)
 
 
 def test_a_closed_port_is_refused():
@@ -106,78 +99,6 @@ def test_a_websocket_server_that_is_no_gateway_is_told_apart(hello: dict[str, An
 
     assert error.how is Failure.HTTP
     assert "not a gateway" in error.problem
-
-
-def test_tls_where_plain_was_expected_is_a_mismatch(tmp_path: Path):
-    serve, _ = speaks_tls(tmp_path, silent)
-
-    with listening(serve) as port:
-        error = unreachable(port)
-
-    assert error.how is Failure.TLS
-    assert "wss://" in error.problem
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        pytest.param(b"\x15\x03\x03\x00\x02\x02\x16", id="tls-alert"),
-        pytest.param(NGINX_400, id="nginx-in-words"),
-    ],
-)
-def test_a_tls_server_that_answers_plain_text_is_a_mismatch(answer: bytes):
-    with listening(says(answer)) as port:
-        error = unreachable(port)
-
-    assert error.how is Failure.TLS
-
-
-def test_plain_where_tls_was_expected_is_a_mismatch():
-    with listening(says(HTTP_502)) as port:
-        error = unreachable(port, secure=True)
-
-    assert error.how is Failure.TLS
-    assert "ws://" in error.problem
-
-
-def test_a_self_signed_certificate_serves_on_loopback(tmp_path: Path):
-    serve, _ = speaks_tls(tmp_path, FakeGateway(answers={"health": WELL}))
-
-    with listening(serve) as port:
-        answer = call(target_of(port, secure=True), Presented(), IDENTITY, "health", timeout_s=5)
-
-    assert answer.payload == WELL
-
-
-def test_an_untrusted_certificate_elsewhere_is_refused(tmp_path: Path):
-    serve, _ = speaks_tls(tmp_path, FakeGateway(answers={"health": WELL}))
-
-    with listening(serve) as port, pytest.raises(GatewayUnreachableError) as caught:
-        call(elsewhere(port), Presented(), IDENTITY, "health", timeout_s=5)
-
-    assert caught.value.how is Failure.TLS
-    assert "certificate is not trusted" in caught.value.problem
-
-
-def test_a_pinned_certificate_is_taken_elsewhere(tmp_path: Path):
-    serve, fingerprint = speaks_tls(tmp_path, FakeGateway(answers={"health": WELL}))
-
-    with listening(serve) as port:
-        answer = call(
-            elsewhere(port, pinned=fingerprint), Presented(), IDENTITY, "health", timeout_s=5
-        )
-
-    assert answer.payload == WELL
-
-
-def test_another_certificate_than_the_pinned_one_is_refused(tmp_path: Path):
-    serve, fingerprint = speaks_tls(tmp_path, FakeGateway(answers={"health": WELL}))
-
-    with listening(serve) as port, pytest.raises(GatewayUnreachableError) as caught:
-        call(elsewhere(port, pinned="0" * 64), Presented(), IDENTITY, "health", timeout_s=5)
-
-    assert caught.value.how is Failure.TLS
-    assert in_pairs(fingerprint) in caught.value.problem
 
 
 def test_a_connection_cut_after_the_upgrade_is_dropped():
@@ -287,14 +208,6 @@ def test_a_full_backlog_is_a_timeout_of_the_connection():
     assert error.details["waitedFor"] == "the connection"
 
 
-def test_silence_instead_of_a_tls_handshake_is_a_timeout():
-    with listening(silent) as port:
-        error = unreachable(port, secure=True, timeout_s=0.1)
-
-    assert error.how is Failure.TIMEOUT
-    assert error.details["waitedFor"] == "the TLS handshake"
-
-
 @pytest.mark.slow
 def test_a_peer_that_does_not_read_is_a_timeout():
     def deaf(peer: WebSocketPeer) -> None:
@@ -385,19 +298,3 @@ def test_json_of_something_else_is_an_excerpt(body: bytes):
 
     assert error.remedy is None
     assert f"HTTP 403: {body[:20].decode()}" in error.problem
-
-
-def unreachable(
-    port: int, *, secure: bool = False, timeout_s: float = 5
-) -> GatewayUnreachableError:
-    with pytest.raises(GatewayUnreachableError) as caught:
-        call(target_of(port, secure=secure), Presented(), IDENTITY, "health", timeout_s=timeout_s)
-    return caught.value
-
-
-def elsewhere(port: int, *, pinned: str | None = None) -> Target:
-    """Return a target that is this machine but does not look like it."""
-    url = f"wss://gateway.example:{port}"
-    return evolve(
-        target_of(port), url=url, host="gateway.example", trust=Trust.REMOTE, tls_fingerprint=pinned
-    )
