@@ -11,17 +11,18 @@ from attrs import define, field, frozen
 
 from gateway.keeper import Keeper
 from gateway.lobby import Lobby, Seat
+from gateway.peer_uid import peer_uid
 from gateway.peers import looks_direct, shape_of
 from gateway.policy.address import (
     ClientAddress,
     ForwardingHeaders,
-    IPAddress,
     judge_locality,
     normalise_ip,
+    obstacle,
     resolve_client,
 )
 from gateway.policy.credentials import Verdict
-from gateway.policy.proxy_auth import judge_identity
+from gateway.policy.proxy_auth import is_signed, judge_identity
 from gateway.policy.seen import IN_FULL, Lists, proxy_hint, saw_of
 from gateway.policy.throttle import address_group
 from gateway.protocol.close import Close
@@ -33,6 +34,7 @@ from stores.peers_seen import Shape
 from stores.refusal_ring import ring_file
 
 Header = tuple[bytes, bytes]
+ROOT_UID = 0
 
 
 @define(eq=False)
@@ -196,18 +198,34 @@ def begin_visit(
         origin=origin,
         user_agent=_value(headers, b"user-agent"),
         settings=settings,
-        identity=_identity(settings, address.peer, local, headers),
+        identity=_identity(door, address, (peer, local), host, origin, headers),
     )
 
 
 def _identity(
-    settings: Settings, peer: IPAddress, local: tuple[str, int], headers: Sequence[Header]
+    door: Door,
+    address: ClientAddress,
+    ends: tuple[tuple[str, int], tuple[str, int]],
+    host: str | None,
+    origin: str | None,
+    headers: Sequence[Header],
 ) -> Verdict | None:
+    settings, runtime = door.runtime.settings, door.runtime
     if settings.proxy is None:
         return None
-    local_end = normalise_ip(local[0].partition("%")[0]) or peer
+    peer, local = ends
+    past = (
+        not is_signed(settings.proxy, headers)
+        and obstacle(address, host, origin, runtime.machine_names) is None
+        and peer_uid(peer, local) in (runtime.own_uid, ROOT_UID)
+    )
     return judge_identity(
-        settings.proxy, settings.trusted, peer=peer, local_end=local_end, headers=headers
+        settings.proxy,
+        settings.trusted,
+        peer=address.peer,
+        local_end=normalise_ip(local[0].partition("%")[0]) or address.peer,
+        headers=headers,
+        past=past,
     )
 
 

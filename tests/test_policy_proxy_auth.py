@@ -31,7 +31,11 @@ LIVE = "token-of-operator"
 
 
 def identity(
-    *headers: tuple[bytes, bytes], peer: str = PROXY, local_end: str = "10.0.0.9", **changes: Any
+    *headers: tuple[bytes, bytes],
+    peer: str = PROXY,
+    local_end: str = "10.0.0.9",
+    past: bool = False,
+    **changes: Any,
 ) -> Verdict:
     """Judge a request of the proxy that carries these headers."""
     return judge_identity(
@@ -40,6 +44,7 @@ def identity(
         peer=ip_address(peer),
         local_end=ip_address(local_end),
         headers=headers,
+        past=past,
     )
 
 
@@ -217,3 +222,29 @@ def test_a_narrower_configuration_is_held_against_who_is_in(changes, stays):
         )
         is stays
     )
+
+
+@pytest.mark.parametrize(
+    ("headers", "past", "claimed"),
+    [
+        pytest.param((), True, False, id="own-command"),
+        pytest.param((), False, True, id="the-proxy"),
+        pytest.param(((b"x-sig", b"1"),), True, True, id="required-header"),
+        pytest.param(((b"x-user", b""),), True, True, id="empty-user"),
+        pytest.param((ALICE, ALICE), True, True, id="ambiguous"),
+    ],
+)
+def test_only_what_the_proxy_had_no_part_in_may_prove_itself_otherwise(headers, past, claimed):
+    here: dict[str, Any] = {"peer": "127.0.0.1", "allow_loopback": True}
+
+    verdict = identity(*headers, past=past, required_headers=("x-sig",), **here)
+
+    assert isinstance(verdict, Rejected)
+    assert verdict.claimed is claimed
+
+
+def test_to_come_past_the_proxy_lets_nobody_in_and_hides_no_user():
+    here: dict[str, Any] = {"peer": "127.0.0.1", "allow_loopback": True, "past": True}
+
+    assert identity(ALICE, **here) == Accepted(Method.TRUSTED_PROXY, user="alice")
+    assert not isinstance(identity(**here), Accepted)

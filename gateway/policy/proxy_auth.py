@@ -44,27 +44,37 @@ def judge_identity(
     peer: IPAddress,
     local_end: IPAddress,
     headers: Sequence[Header],
+    past: bool = False,
 ) -> Verdict:
     """Return who is there by the word of the proxy, or why that word does not count.
 
     Args:
         local_end: Our end of the socket: a peer with the same address is this machine.
         headers: All header lines of the request; names in lower case.
+        past: Nothing forwarded it, it calls this machine by a name of its own, and the kernel says
+            that its socket is one of the gateway's own user: it can prove itself otherwise.
     """
+    claimed = not past or is_signed(rule, headers)
     users = _values(headers, rule.user_header)
     fault = refused_source(rule, trusted, peer=peer, local_end=local_end)
     if fault is not None:
         return Rejected(fault, wrong=False, claimed=bool(users))
     for name in rule.required_headers:
         if len(values := _values(headers, name)) != 1 or not values[0]:
-            return _rejected(AuthReason.PROXY_MISSING_HEADER, header=name)
+            reason = AuthReason.PROXY_MISSING_HEADER
+            return Rejected(reason, wrong=False, header=name, claimed=claimed)
     if len(users) > 1:
         return _rejected(AuthReason.PROXY_USER_AMBIGUOUS)
     if not users or not users[0] or len(users[0]) > MAX_USER_CHARACTERS:
-        return _rejected(AuthReason.PROXY_USER_MISSING)
+        return Rejected(AuthReason.PROXY_USER_MISSING, wrong=False, claimed=claimed)
     if not is_allowed(rule, users[0]):
         return _rejected(AuthReason.PROXY_USER_NOT_ALLOWED)
     return Accepted(Method.TRUSTED_PROXY, user=users[0])
+
+
+def is_signed(rule: ProxyAuth, headers: Sequence[Header]) -> bool:
+    """Tell whether a request holds anything that the proxy that signs users in would send."""
+    return any(_values(headers, name) for name in (rule.user_header, *rule.required_headers))
 
 
 def refused_source(
@@ -107,6 +117,6 @@ def _values(headers: Sequence[Header], name: str) -> list[str]:
     return [value.decode("latin-1").strip() for key, value in headers if key == wanted]
 
 
-def _rejected(reason: AuthReason, *, header: str | None = None) -> Rejected:
+def _rejected(reason: AuthReason) -> Rejected:
     """Return the verdict on a request of the proxy itself: nothing else can speak for it then."""
-    return Rejected(reason, wrong=False, header=header, claimed=True)
+    return Rejected(reason, wrong=False, claimed=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,19 +31,24 @@ ALICE = (("X-Forwarded-User", "alice@example.org"), ("X-Signed", "yes"))
 PAIRING = ("operator.read", "operator.pairing")
 
 
-def configure(folder: Path, *proxies: str, **changes: object) -> Path:
+def configure(
+    folder: Path, *proxies: str, pairing: Mapping[str, object] | None = None, **changes: object
+) -> Path:
     """Write a configuration of mode trusted-proxy and return the state directory."""
     folder.mkdir(parents=True, mode=0o700, exist_ok=True)
     auth = {"mode": "trusted-proxy", "trustedProxy": HEADERS | changes}
-    section = {"auth": auth, "trustedProxies": list(proxies)}
+    section = {"auth": auth, "trustedProxies": list(proxies), "pairing": pairing or {}}
     folder.joinpath("openclaw.json").write_text(json.dumps({"gateway": section}))
     return folder
 
 
 @contextmanager
-def on_loopback(folder: Path, **changes: object) -> Iterator[Gateway]:
+def on_loopback(
+    folder: Path, pairing: Mapping[str, object] | None = None, **changes: object
+) -> Iterator[Gateway]:
     """Run a gateway that believes a proxy of its own machine."""
-    state_dir = configure(folder / "s", "127.0.0.1", **({"allowLoopback": True} | changes))
+    words: dict[str, object] = {"allowLoopback": True} | changes
+    state_dir = configure(folder / "s", "127.0.0.1", pairing=pairing, **words)
     with running_gateway(state_dir) as gateway:
         yield gateway
 
@@ -127,15 +133,91 @@ def test_a_foreign_page_is_refused_although_the_proxy_vouches(tmp_path: Path) ->
     assert refused.details["code"] == "CONTROL_UI_ORIGIN_NOT_ALLOWED"
 
 
-def test_the_machines_own_commands_find_the_way_past_the_proxy(tmp_path: Path) -> None:
-    with on_loopback(tmp_path, allowLoopback=False) as gateway:
+@pytest.mark.parametrize("allowed", [False, True], ids=["proxy-elsewhere", "proxy-on-loopback"])
+def test_the_machines_own_commands_come_in_past_the_proxy(tmp_path: Path, allowed: bool) -> None:
+    with on_loopback(tmp_path, allowLoopback=allowed) as gateway:
+        first = gateway.openclaw("health")
+        listed = gateway.openclaw("devices", "list", "--json")
+        again = gateway.openclaw("gateway", "status", "--require-rpc")
+
+        (device_id,) = gateway.kept("paired.json")
+        (line,) = gateway.audit("device.approved")
+
+    assert first.code == 0, first
+    assert "paired this command line in" in first.err
+    assert (listed.code, listed.json["source"], listed.err) == (0, "gateway", "")
+    assert again.code == 0, again
+    assert (line["deviceId"], line["by"]["kind"], line["via"]) == (device_id, "cli", "files")
+
+
+def test_an_own_command_that_may_not_pair_itself_is_told_of_the_files(tmp_path: Path) -> None:
+    pairing = {"autoApproveLocal": False}
+    with on_loopback(tmp_path, pairing=pairing, allowLoopback=False) as gateway:
         health = gateway.openclaw("health")
         listed = gateway.openclaw("devices", "list", "--json")
 
+        assert gateway.kept("paired.json") == {}
     assert health.code == 1, health
     assert "openclaw devices list --offline" in health.err
     assert listed.code == 0, listed
     assert listed.json["source"] == "files"
+
+
+@pytest.mark.parametrize("ends", [("block",), ("revoke", "--role", "operator")], ids=lambda w: w[0])
+def test_an_own_command_that_was_shut_out_does_not_let_itself_back_in(
+    tmp_path: Path, ends: tuple[str, ...]
+) -> None:
+    with on_loopback(tmp_path) as gateway:
+        assert gateway.openclaw("health").code == 0
+        (device_id,) = gateway.kept("paired.json")
+        deed, *more = ends
+        ended = gateway.openclaw("devices", deed, device_id, *more, "--yes", "--offline")
+        eventually(lambda: gateway.openclaw("health").code == 1)
+        last = gateway.openclaw("health")
+
+    assert ended.code == 0, ended
+    assert last.code == 1, last
+
+
+def test_what_the_proxy_sends_without_a_user_is_nobodys_own_command(tmp_path: Path) -> None:
+    key = new_key()
+    with on_loopback(tmp_path) as gateway:
+        waits = by_proxy(gateway, key=key)
+        gateway.openclaw("devices", "approve", waits.request_id, "--offline")
+        token = by_proxy(gateway, key=key).auth["deviceToken"]
+
+        words = {"key": key, "device_token": token}
+        direct = by_proxy(gateway, headers=(), **words)
+        refused = [
+            by_proxy(gateway, headers=(("X-Forwarded-For", "203.0.113.9"),), **words),
+            by_proxy(gateway, headers=(ALICE[1],), **words),
+            by_proxy(gateway, headers=(), host="gateway.example", **words),
+            by_proxy(gateway, headers=(("X-Forwarded-User", ""), ALICE[1]), **words),
+        ]
+
+    assert direct.auth["method"] == "device-token"
+    assert [one.admitted for one in refused] == [False] * len(refused)
+
+
+@pytest.mark.real("nginx", "another-user")
+def test_a_proxy_of_another_user_that_sends_nothing_is_nobodys_own_command(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        tmp_path.chmod(0o755)
+        gateway = stack.enter_context(on_loopback(tmp_path))
+        assert gateway.openclaw("health").code == 0
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir="/tmp")))
+        folder.chmod(0o777)
+        port = stack.enter_context(
+            running_nginx(folder / "nginx", gateway.port, user="nobody nogroup")
+        )
+        key = new_key()
+        waits = by_proxy(gateway, key=key)
+        gateway.openclaw("devices", "approve", waits.request_id, "--offline")
+        token = by_proxy(gateway, key=key).auth["deviceToken"]
+
+        refused = knock(port, key=key, device_token=token)
+
+    assert refused.details["authReason"] == "trusted_proxy_missing_header_x-signed"
 
 
 @pytest.mark.real("namespaces")
