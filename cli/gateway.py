@@ -59,6 +59,11 @@ _RUN_OPTIONS = (
     ),
     click.option("--dev", is_flag=True, help="Use the profile dev."),
     click.option("--verbose", is_flag=True, help="Log more."),
+    click.option(
+        "--force",
+        is_flag=True,
+        help="First end the gateway that runs on these files; nothing else.",
+    ),
     click.option("--allow-unconfigured", is_flag=True, hidden=True),
     click.option("--compact", is_flag=True, hidden=True),
     click.option("--ws-log", metavar="STYLE", hidden=True),
@@ -67,7 +72,6 @@ _RUN_OPTIONS = (
     click.option("--cli-backend-logs", is_flag=True, hidden=True),
     click.option("--ambient-channels", is_flag=True, hidden=True),
     click.option("--tailscale", type=click.Choice(["off", "serve", "funnel"]), hidden=True),
-    click.option("--force", is_flag=True, hidden=True),
     click.option("--reset", is_flag=True, hidden=True),
 )
 
@@ -140,11 +144,6 @@ def _refuse_unsupported(words: dict[str, Any]) -> None:
         raise UsageError(
             "--tailscale: this gateway does not drive tailscale",
             remedy="publish it yourself with `tailscale serve --bg PORT`, or leave the option out",
-        )
-    if words.pop("force"):
-        raise UsageError(
-            "--force: this gateway never ends other processes",
-            remedy="stop what holds the port, then run `openclaw gateway run`",
         )
     if words.pop("reset"):
         raise UsageError(

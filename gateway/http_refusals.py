@@ -26,7 +26,7 @@ _SNIPPETS = {
         "    proxy_http_version 1.1;\n"
         "    proxy_set_header Upgrade $http_upgrade;\n"
         '    proxy_set_header Connection "upgrade";\n'
-        "    proxy_set_header Host $host;\n"
+        "    proxy_set_header Host $http_host;\n"
         "    proxy_set_header X-Forwarded-For $remote_addr;\n"
         "}"
     ),

@@ -46,7 +46,8 @@ from gateway.starting import (
     settings_of,
     with_secret,
 )
-from gateway.tls import ServerTls, tls_in_force, told
+from gateway.takeover import take_over
+from gateway.tls import ServerTls, refuse_broken_tls, tls_in_force, told
 from gateway.version import VERSION
 from stores.config.load import LoadedConfig, load_config
 from stores.config.model import AuthMode, Bind
@@ -91,6 +92,11 @@ def _run(options: RunOptions, env: Mapping[str, str]) -> int:
     loaded, _ = find_config(options, env, paths)
     auth = resolve_gateway_auth(loaded, env, flags_of(options))
     refuse_unsafe_start(loaded.config, auth, bind=bind_of(options, loaded))
+    if options.force:
+        refuse_broken_tls(loaded, env, paths)
+        addresses = addresses_of(bind_of(options, loaded), loaded.config.gateway.custom_bind_host)
+        port = resolve_port(loaded, env, port=options.port, default=paths.default_port)
+        take_over(paths, addresses, port.number)
     lock = take_instance_lock(paths.lock_path)
     # Whoever asks for a reload while nothing serves yet, or not again, must not end it.
     hangup = signal.signal(signal.SIGHUP, signal.SIG_IGN)

@@ -16,6 +16,7 @@ class RunOptions:
         profile: The profile named there; the environment may still name one.
         dev: Short for the profile ``dev``.
         auto_approve: Built-in rules that let devices in without being asked about.
+        force: End the gateway that runs on this state directory first.
         last_known_good: Run on the last configuration that worked if the file cannot be used.
         command_words: How this program was started, for the commands that messages name.
     """
@@ -32,5 +33,6 @@ class RunOptions:
     dev: bool = False
     verbose: bool = False
     auto_approve: tuple[str, ...] = ()
+    force: bool = False
     last_known_good: bool = False
     command_words: str = "openclaw"

@@ -7,6 +7,8 @@ nothing here, and one that was killed leaves its note behind.
 from __future__ import annotations
 
 import os
+import signal
+import time
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -14,12 +16,17 @@ from typing import Any
 
 from attrs import frozen
 
+from stores.errors import UserFacingError
 from stores.port_owner import start_time_of
 from stores.serving import read_lock_note
 
 #: Of a process in this state nothing answers until somebody lets it go on (proc_pid_stat(5)).
 _STOPPED = frozenset("Tt")
 _ENDED = frozenset("ZXx")
+
+#: Sessions hear of the end for 5 s, and a write may wait for its lock for as long.
+ENDS_WITHIN_S = 15.0
+_LOOK_EVERY_S = 0.05
 
 
 class Standing(StrEnum):
@@ -79,6 +86,34 @@ def read_running(state_dir: Path) -> Running | None:
         secret_fingerprint=_text(note, "secretFingerprint"),
         secret_source=_text(note, "secretSource"),
         tls_fingerprint=_text(tls, "fingerprint") if isinstance(tls, dict) else None,
+    )
+
+
+def end_gateway(pid: int, state_dir: Path) -> None:
+    """End a gateway of a state directory by the signal that lets it say goodbye, and wait until it is gone.
+
+    Raises:
+        UserFacingError: it is somebody else's, or does not end within `ENDS_WITHIN_S`.
+    """
+    try:
+        os.kill(pid, signal.SIGTERM)
+        os.kill(pid, signal.SIGCONT)  # one that is stopped ends only when it goes on
+    except ProcessLookupError:
+        return
+    except PermissionError as error:
+        raise UserFacingError(
+            f"the gateway (pid {pid}) belongs to another user",
+            remedy=f"end it as that user, or with `sudo kill {pid}`",
+        ) from error
+    deadline = time.monotonic() + ENDS_WITHIN_S
+    while time.monotonic() < deadline:
+        left = read_running(state_dir)
+        if left is None or not left.alive or left.pid != pid:
+            return
+        time.sleep(_LOOK_EVERY_S)
+    raise UserFacingError(
+        f"the gateway (pid {pid}) did not end within {ENDS_WITHIN_S:.0f} s",
+        remedy=f"end it at once with `kill -KILL {pid}`",
     )
 
 

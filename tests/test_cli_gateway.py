@@ -123,7 +123,6 @@ def test_published_options_without_effect_are_taken_with_a_note(
 @pytest.mark.parametrize(
     "words",
     [
-        pytest.param(["--force"], id="force"),
         pytest.param(["--reset"], id="reset"),
         pytest.param(["--tailscale", "funnel"], id="tailscale"),
     ],

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import signal
-import time
 from collections.abc import Callable
 from typing import Any
 
 import click
 from attrs import field, frozen
 
-from cli.config_words import Running, running_gateway
+from cli.config_words import running_gateway
 from cli.explain import lines_of
 from cli.failures import envelope, exit_code
 from cli.output import json_text, note, printable, say
@@ -35,10 +33,7 @@ from stores.errors import StoreError, UserFacingError
 from stores.paths import Paths
 from stores.plain_file import who_may
 from stores.port_owner import port_owner
-
-#: Sessions hear of the end for 5 s, and a write may wait for its lock for as long.
-ENDS_WITHIN_S = 15.0
-_LOOK_EVERY_S = 0.05
+from stores.running import end_gateway
 
 
 @frozen(kw_only=True)
@@ -253,7 +248,7 @@ def stop(service: Service) -> Outcome:
     if running is None and not told:
         _refuse_unseen(service.paths)
     if running is not None:
-        _end(running, service.paths)
+        end_gateway(running.pid, service.paths.state_dir)
         told.append(f"the gateway outside of the service (pid {running.pid}) is ended")
     return Outcome(
         result="stopped" if told else "not-loaded",
@@ -277,31 +272,3 @@ def _refuse_unseen(paths: Paths) -> None:
         ) from error
     except OSError:
         return
-
-
-def _end(running: Running, paths: Paths) -> None:
-    """End a gateway that no unit looks after, and wait until it is gone.
-
-    Raises:
-        UserFacingError: it is somebody else's, or does not end.
-    """
-    try:
-        os.kill(running.pid, signal.SIGTERM)
-        os.kill(running.pid, signal.SIGCONT)  # one that is stopped ends only when it goes on
-    except ProcessLookupError:
-        return
-    except PermissionError as error:
-        raise UserFacingError(
-            f"the gateway (pid {running.pid}) belongs to another user",
-            remedy=f"end it as that user, or with `sudo kill {running.pid}`",
-        ) from error
-    deadline = time.monotonic() + ENDS_WITHIN_S
-    while time.monotonic() < deadline:
-        left = running_gateway(paths)
-        if left is None or left.pid != running.pid:
-            return
-        time.sleep(_LOOK_EVERY_S)
-    raise UserFacingError(
-        f"the gateway (pid {running.pid}) did not end within {ENDS_WITHIN_S:.0f} s",
-        remedy=f"end it at once with `kill -KILL {running.pid}`",
-    )

@@ -34,6 +34,20 @@ def test_a_second_gateway_beside_the_service_names_the_first(box: Box) -> None:
     assert user.answers()
 
 
+def test_the_gateway_of_a_service_is_not_ended_for_it_would_come_back(box: Box) -> None:
+    user = box.new_user(linger=True)
+    assert user.openclaw("gateway", "install").code == 0
+    pid = user.shown("MainPID")
+
+    done = user.openclaw("gateway", "run", "--force")
+
+    assert done.code == 78
+    assert f"(pid {pid}) is a service's" in done.err
+    assert "`openclaw gateway restart`" in done.err
+    assert user.shown("MainPID") == pid
+    assert user.answers()
+
+
 @pytest.mark.parametrize("verb", ["install", "start"])
 def test_a_gateway_in_the_foreground_is_told_from_the_service(box: Box, verb: str) -> None:
     user = box.new_user(linger=True)
