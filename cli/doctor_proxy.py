@@ -197,12 +197,18 @@ def _peer_lines(report: PeerReport) -> Iterator[str]:
 
 
 def _shape_words(seen: Seen) -> str:
+    from stores.owner import owner_words  # late: see `proxy`
+
     host = seen.samples[-1].host if seen.samples else None
     match str(seen.shape):
         case "forwarded":
             return f"sent {', '.join(seen.headers)}"
         case "lost-upgrade":
             return "a WebSocket handshake without its Upgrade or Connection header"
+        case "other-user":
+            owner = seen.samples[-1].owner if seen.samples else None
+            who = "another user" if owner is None else f"user {owner_words(owner)}"
+            return f"forwarded nothing, Host {host}, by a program of {who}"
         case _:
             return f"forwarded nothing, Host {host}"
 

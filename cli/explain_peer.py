@@ -178,6 +178,10 @@ def next_step(explained: Explanation, verdict: OriginVerdict, gateway: GatewayCo
             "openclaw gateway run --auto-approve published-port",
         )
     proxied = " (a trusted proxy names the client, it does not skip approval)"
+    covering = _rules_with(address.client, gateway) if address.forwarded else []
+    if covering:
+        proxied += f"; the rule {covering[0]} covers {address.client}, but no rule is for what a "
+        proxied += "proxy forwarded"
     return Step(
         f"a new device waits for approval once{proxied if address.forwarded else ''}",
         "openclaw devices list",
@@ -189,10 +193,12 @@ def _rule_for(explained: Explanation, gateway: GatewayConfig) -> str | None:
     address = explained.address
     if address.forwarded or address.peer.is_loopback or explained.trusted_by is not None:
         return None
-    for rule in gateway.pairing.auto_approve:
-        if not isinstance(rule.source, str) and address.peer in rule.source:
-            return rule.name
-    return None
+    return next(iter(_rules_with(address.peer, gateway)), None)
+
+
+def _rules_with(address: IPAddress, gateway: GatewayConfig) -> list[str]:
+    rules = gateway.pairing.auto_approve
+    return [one.name for one in rules if not isinstance(one.source, str) and address in one.source]
 
 
 def _speaks_to_loopback(explained: Explanation) -> bool:

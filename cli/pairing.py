@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from cli.failures import FAILED
-from cli.output import json_text, note, say
+from cli.output import json_text, note, printable, say
 from cli.place import place
 
 
@@ -22,7 +24,7 @@ def list_requests(*, words: tuple[str, ...], as_json: bool) -> None:
 
     No setting of a chat channel, such as dmPolicy, changes which devices are paired.
     """
-    count = _count()
+    count = len(_pending())
     if as_json:
         channel = next((word for word in words if not word.startswith("-")), None)
         told: dict[str, object] = {"channel": channel, "requests": [], "deviceRequests": count}
@@ -36,15 +38,27 @@ def list_requests(*, words: tuple[str, ...], as_json: bool) -> None:
 @click.pass_context
 def approve(context: click.Context, *, words: tuple[str, ...]) -> None:
     """Name the command that approves devices; exits 1."""
-    code = words[-1] if words and not words[-1].startswith("-") else "REQUEST"
-    note(f"{_waiting(_count())}; devices are approved with: openclaw devices approve {code}")
+    from stores.request_id import plain_id  # late: `--help` needs it not
+
+    waiting = [str(one["requestId"]) for one in _pending()]
+    code = words[-1] if words and not words[-1].startswith("-") else None
+    meant = [one for one in waiting if code is not None and plain_id(one) == plain_id(code)]
+    told = _waiting(len(waiting))
+    if code is not None and not meant:
+        told = f"{printable(code)} is none of {told}" if waiting else "no device waits for approval"
+    one = next(iter(meant or waiting), None) if meant or len(waiting) == 1 else None
+    command = "openclaw devices list" if one is None else f"openclaw devices approve {one}"
+    verb = "see" if one is None else "devices are approved with"
+    note(f"{told}; {verb}: {command}")
+    note("Codes of chats (dmPolicy, allowFrom) are their channel's, and let no device in.")
     context.exit(FAILED)
 
 
-def _count() -> int:
+def _pending() -> list[dict[str, Any]]:
     from cli.offline import open_files  # late: `--help` opens no store
 
-    return len(open_files(place()).list()["pending"])
+    found: list[dict[str, Any]] = open_files(place()).list()["pending"]
+    return found
 
 
 def _waiting(count: int) -> str:

@@ -15,9 +15,12 @@ from gateway.policy.hops import Explanation, explain_address, rule_text, trustin
 from gateway.policy.walk import ForwardingHeaders, HopVerdict, IPAddress, IPNetwork, rule_for
 from stores.config.model import GatewayConfig
 from stores.config.proxies import is_client_network, is_too_wide, width_words
-from stores.peers_seen import PeersSeen, Seen, Shape
+from stores.owner import owner_words
+from stores.peers_seen import PeersSeen, Sample, Seen, Shape
 from stores.timespan import in_words
 
+#: Below it are the users that services run as.
+FIRST_PERSON_UID = 1000
 _SNIPPETS = "docs/how-to/reverse-proxy.md shows how"
 
 
@@ -42,7 +45,7 @@ class Finding:
 
 @frozen
 class PeerReport:
-    """One peer: every shape of connection from it, and what each newest sample comes to."""
+    """One peer: every shape of connection from it, and what one of its samples comes to."""
 
     peer: IPAddress
     trusted_by: IPNetwork | None
@@ -73,13 +76,20 @@ def reports_of(
 
 
 def explained(one: Seen, gateway: GatewayConfig, machine_names: Collection[str]) -> Explanation:
-    """Explain the newest sample as `openclaw gateway explain` would."""
-    sample = one.samples[-1] if one.samples else None
+    """Explain the newest sample that names a client, else the newest, as `gateway explain` would."""
+    newest = list(reversed(one.samples)) or [Sample()]
+    ways = [_explained(one, sample, gateway, machine_names) for sample in newest]
+    return next((how for how in ways if not how.address.unattributable), ways[0])
+
+
+def _explained(
+    one: Seen, sample: Sample, gateway: GatewayConfig, machine_names: Collection[str]
+) -> Explanation:
     read = {"x-forwarded-for", "x-real-ip", "forwarded"}
     headers = ForwardingHeaders(
-        forwarded_for=sample.forwarded_for if sample else (),
+        forwarded_for=sample.forwarded_for,
         forwarded=("?",) if "forwarded" in one.headers else (),
-        real_ip=sample.real_ip if sample else (),
+        real_ip=sample.real_ip,
         other=tuple(name for name in one.headers if name not in read),
     )
     return explain_address(
@@ -87,8 +97,8 @@ def explained(one: Seen, gateway: GatewayConfig, machine_names: Collection[str])
         headers,
         gateway.trusted_proxies,
         allow_real_ip=gateway.allow_real_ip_fallback,
-        host=sample.host if sample else None,
-        origin=sample.origin if sample else None,
+        host=sample.host,
+        origin=sample.origin,
         machine_names=machine_names,
     )
 
@@ -97,26 +107,30 @@ def findings_of(
     peers: PeersSeen, reports: Sequence[PeerReport], gateway: GatewayConfig
 ) -> list[Finding]:
     """Return all findings, warnings first."""
+    trusted = gateway.trusted_proxies
     found = [
-        finding
-        for report in reports
-        for finding in _about_peer(report, peers, gateway.trusted_proxies)
+        finding for report in reports for finding in _about_peer(report, reports, peers, trusted)
     ]
-    found += _about_entries(reports, gateway.trusted_proxies)
+    found += _about_entries(reports, trusted)
     return sorted(found, key=lambda one: one.severity is Severity.NOTE)
 
 
 def _about_peer(
-    report: PeerReport, peers: PeersSeen, trusted: Sequence[IPNetwork]
+    report: PeerReport,
+    reports: Sequence[PeerReport],
+    peers: PeersSeen,
+    trusted: Sequence[IPNetwork],
 ) -> Iterator[Finding]:
     forwarded = report.of(Shape.FORWARDED)
     if forwarded and report.trusted_by is None:
-        yield _untrusted(report, forwarded, trusted)
+        yield _untrusted(report, forwarded, reports, trusted)
     elif forwarded:
         yield from _about_headers(report, forwarded)
     for seen, explanation in report.of(Shape.FOREIGN_HOST):
         yield _forwards_nothing(report, seen, explanation, trusted)
         break  # one proxy serves many names, and one setting helps them all
+    if others := report.of(Shape.OTHER_USER):
+        yield _of_other_user(report, others, trusted)
     if plain := report.of(Shape.LOOPBACK_HOST):
         yield _published_port(report, plain, peers)
     if lost := report.of(Shape.LOST_UPGRADE):
@@ -132,14 +146,16 @@ def _about_peer(
 
 
 def _untrusted(
-    report: PeerReport, forwarded: list[tuple[Seen, Explanation]], trusted: Sequence[IPNetwork]
+    report: PeerReport,
+    forwarded: list[tuple[Seen, Explanation]],
+    reports: Sequence[PeerReport],
+    trusted: Sequence[IPNetwork],
 ) -> Finding:
     peer = report.peer
     names = ", ".join(sorted({name for seen, _ in forwarded for name in seen.headers})[:6])
     seen = (
         f"{_times(report, forwarded)} {peer} sent {names}, and it is not in gateway.trustedProxies"
     )
-    command = trusting(trusted, peer)
     if peer.is_global:
         return Finding(
             "untrusted-proxy",
@@ -147,7 +163,7 @@ def _untrusted(
             seen,
             "only if it is a proxy of yours, trust it; anybody else who sends such headers makes "
             "them up, and is treated as remote all the same",
-            command,
+            trusting(trusted, peer),
             str(peer),
         )
     return Finding(
@@ -155,7 +171,7 @@ def _untrusted(
         Severity.WARNING,
         seen,
         "if it is your proxy, trust it, so that the gateway sees the clients behind it",
-        command,
+        trusting_only(_aim(reports, trusted)),
         str(peer),
     )
 
@@ -164,7 +180,11 @@ def _about_headers(
     report: PeerReport, forwarded: list[tuple[Seen, Explanation]]
 ) -> Iterator[Finding]:
     peer = str(report.peer)
-    nameless = [(seen, how) for seen, how in forwarded if how.address.unattributable]
+    nameless = [
+        (seen, how)
+        for seen, how in forwarded
+        if how.address.unattributable and not _is_own_client(how)
+    ]
     real_ip = [(seen, how) for seen, how in nameless if "x-real-ip" in seen.headers]
     if real_ip:
         yield Finding(
@@ -198,6 +218,12 @@ def _about_headers(
         )
 
 
+def _is_own_client(how: Explanation) -> bool:
+    """Tell whether what was sent names this machine itself: a client beside the proxy."""
+    hops = [hop.address for walk in how.walks for hop in walk.hops]
+    return any(address is not None and address.is_loopback for address in hops)
+
+
 def _hops_left(how: Explanation) -> bool:
     last = how.walks[-1] if how.walks else None
     return last is not None and last.client is not None and bool(last.left)
@@ -216,6 +242,27 @@ def _forwards_nothing(
         f"if that is a proxy, let it send X-Forwarded-For ({_SNIPPETS}){more}; if you use that "
         "name on this machine yourself, connect to 127.0.0.1 instead; if you do not know the name, "
         "a web page tried DNS rebinding, and nothing is to do",
+        None if listed else trusting(trusted, report.peer),
+        str(report.peer),
+    )
+
+
+def _of_other_user(
+    report: PeerReport, others: list[tuple[Seen, Explanation]], trusted: Sequence[IPNetwork]
+) -> Finding:
+    owners = {one.owner for seen, _ in others for one in seen.samples if one.owner is not None}
+    users = ", ".join(owner_words(uid) for uid in sorted(owners)) or "another user"
+    # programs of people ask for themselves, services mostly for others
+    of_service = any(uid < FIRST_PERSON_UID for uid in owners)
+    listed = report.trusted_by is not None
+    return Finding(
+        "proxy-forwards-nothing",
+        Severity.WARNING if of_service else Severity.NOTE,
+        f"{_times(report, others)} a program of {users} connected from {report.peer} and forwarded "
+        "no client address",
+        f"if that is a proxy, let it send X-Forwarded-For ({_SNIPPETS})"
+        f"{'' if listed else ', and trust it'}; a program of a person of this machine is approved once "
+        "like any other device",
         None if listed else trusting(trusted, report.peer),
         str(report.peer),
     )
@@ -254,9 +301,8 @@ def _published_port(
 def _about_entries(
     reports: Sequence[PeerReport], trusted: Sequence[IPNetwork]
 ) -> Iterator[Finding]:
-    forwarding = [report.peer for report in reports if report.of(Shape.FORWARDED)]
-    wide = [one for one in trusted if is_client_network(one) or is_too_wide(one)]
-    narrowed = trusting_only(_narrowed(trusted, wide, forwarding))
+    forwarding, wide = _forwarding(reports), _wide(trusted)
+    narrowed = trusting_only(_aim(reports, trusted))
     for network in wide:
         inside = [str(peer) for peer in forwarding if rule_for(peer, [network])]
         from_it = f"of it, {', '.join(inside)} forwarded" if inside else "nobody in it forwarded"
@@ -278,6 +324,22 @@ def _about_entries(
                 "remove it if there is no proxy any more",
                 trusting_only([rule_text(one) for one in trusted if one != network]),
             )
+
+
+def _forwarding(reports: Sequence[PeerReport]) -> list[IPAddress]:
+    return [report.peer for report in reports if report.of(Shape.FORWARDED)]
+
+
+def _wide(trusted: Sequence[IPNetwork]) -> list[IPNetwork]:
+    return [one for one in trusted if is_client_network(one) or is_too_wide(one)]
+
+
+def _aim(reports: Sequence[PeerReport], trusted: Sequence[IPNetwork]) -> list[str]:
+    """Return the one list that all advice leads to: what one command set the next would undo."""
+    forwarding = _forwarding(reports)
+    kept = _narrowed(trusted, _wide(trusted), forwarding)
+    near = [str(one) for one in forwarding if not (one.is_global or rule_for(one, trusted))]
+    return list(dict.fromkeys([*kept, *near]))
 
 
 def _narrowed(

@@ -41,7 +41,7 @@ _WHERE_WORDS = {
     "untrusted-proxy": "not local: it carries forwarding headers of a peer that nobody trusts",
     "host": "not local: its Host is another name than this machine's",
     "origin": "not local: a page of another origin opened it",
-    "other-uid": "not local: it belongs to another user of this machine",
+    "other-uid": "not local: it belongs to another user of this machine, mostly a proxy that forwards nothing",
 }
 
 

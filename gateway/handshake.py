@@ -30,7 +30,13 @@ from gateway.policy.access import (
     leaves_a_wish,
     refused_early,
 )
-from gateway.policy.address import Locality, LocalityReason, is_within, judge_locality
+from gateway.policy.address import (
+    ForwardingHeaders,
+    Locality,
+    LocalityReason,
+    is_within,
+    judge_locality,
+)
 from gateway.policy.credentials import Accepted, Rejected
 from gateway.policy.origin import host_is_ours, judge_origin
 from gateway.policy.remedy import Refused, explain
@@ -50,6 +56,8 @@ from gateway.protocol.schema import InvalidParamsError
 from gateway.protocol.signature import NONCE_REQUIRED, ProofOk, judge_device_proof
 from gateway.redeeming import ask_to_come_back, redeem
 from stores import keys
+from stores.owner import owner_words
+from stores.peers_seen import Shape
 
 logger = logging.getLogger("gateway.ws")
 
@@ -294,6 +302,17 @@ def _with_owner(door: Door, visit: Visit, facts: Facts) -> Facts:
     """Return the facts with the kernel's answer on whose the peer's socket is."""
     owner = peer_uid(visit.peer, visit.local)
     locality = _locality(door, visit, owner, asked=True)
+    if locality.why is LocalityReason.OTHER_UID and owner is not None:
+        locality = evolve(locality, owner=owner_words(owner))
+        door.runtime.peers.note(
+            visit.address,
+            ForwardingHeaders(),
+            Shape.OTHER_USER,
+            host=visit.host,
+            origin=visit.origin,
+            now_ms=door.runtime.now_ms(),
+            owner=owner,
+        )
     facts = evolve(facts, locality=locality)
     if _signed_no_nonce(facts) and not locality.local:
         # It was let pass as local: what was signed without a nonce could be anybody's replay.

@@ -98,8 +98,9 @@ class PeerNotes:
         host: str | None,
         origin: str | None,
         now_ms: int,
+        owner: int | None = None,
     ) -> None:
-        """Count one connection."""
+        """Count one connection; ``owner`` is the uid its socket is of, where that gave it away."""
         names = tuple(printed(name)[:MAX_NAME_CHARACTERS] for name in headers.names[:MAX_NAMES])
         key = (str(address.peer), shape, names)
         known = self._seen.pop(key, None)
@@ -108,7 +109,7 @@ class PeerNotes:
             known = Seen(*key, count=0, first_ms=now_ms, last_ms=now_ms)
             if not self._crowded:
                 self._news.set()
-        sample = _sample(self.clean, headers, host, origin)
+        sample = evolve(_sample(self.clean, headers, host, origin), owner=owner)
         samples = [one for one in known.samples if one != sample][1 - MAX_SAMPLES :]
         self._seen[key] = evolve(
             known, count=known.count + 1, last_ms=now_ms, samples=(*samples, sample)

@@ -15,6 +15,7 @@ import shlex
 import stat as stat_bits
 import time
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 from attrs import frozen
@@ -58,6 +59,13 @@ def user_name(uid: int) -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return f"uid {uid}"
+
+
+@cache
+def owner_words(uid: int) -> str:
+    """Return a user as people and the kernel call it, such as ``www-data (uid 33)``; asked once."""
+    name = user_name(uid)
+    return name if name.startswith("uid ") else f"{name} (uid {uid})"
 
 
 def sudo_user(uid: int) -> str:

@@ -26,6 +26,8 @@ class Shape(StrEnum):
     FORWARDED = "forwarded"
     #: A loopback peer that forwarded nothing, and asked for another Host than this machine.
     FOREIGN_HOST = "foreign-host"
+    #: A loopback peer that forwarded nothing, and whose socket belongs to another user.
+    OTHER_USER = "other-user"
     #: A peer from elsewhere that forwarded nothing, and whose browser speaks to loopback.
     LOOPBACK_HOST = "loopback-host"
     #: A WebSocket handshake that arrived without its Upgrade or Connection header.
@@ -34,12 +36,16 @@ class Shape(StrEnum):
 
 @frozen
 class Sample:
-    """What one such connection sent, cut and escaped; lines of X-Forwarded-For keep their end."""
+    """What one such connection sent, cut and escaped; lines of X-Forwarded-For keep their end.
+
+    ``owner`` is the uid that its socket was of, where that is what gave it away.
+    """
 
     forwarded_for: tuple[str, ...] = ()
     real_ip: tuple[str, ...] = ()
     host: str | None = None
     origin: str | None = None
+    owner: int | None = None
 
 
 @frozen
@@ -117,6 +123,7 @@ def _sample_json(sample: Sample) -> dict[str, Any]:
         "realIp": list(sample.real_ip),
         "host": sample.host,
         "origin": sample.origin,
+        "owner": sample.owner,
     }
 
 
@@ -152,6 +159,7 @@ def _seen_of(item: Mapping[str, Any]) -> Seen:
                 real_ip=_texts(one["realIp"]),
                 host=None if one["host"] is None else _text(one["host"]),
                 origin=None if one["origin"] is None else _text(one["origin"]),
+                owner=None if one.get("owner") is None else _number(one["owner"]),
             )
             for one in item["samples"]
         ),

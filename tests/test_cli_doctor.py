@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from cli.main import main
 from stores.peers_seen import PeersSeen, Sample, Seen, Shape, write_peers
@@ -46,6 +47,18 @@ def seen(
     names = tuple(sorted(name.replace("_", "-") for name in sent))
     last_ms = time.time_ns() // 1_000_000 - ago_ms
     return Seen(peer, shape, names, count, last_ms - 1000, last_ms, (sample,))
+
+
+def of_user(uid: int) -> Seen:
+    """Return a program of another user of this machine that forwards nothing."""
+    found = seen("127.0.0.1", Shape.OTHER_USER, host="127.0.0.1:1")
+    return evolve(found, samples=(evolve(found.samples[0], owner=uid),))
+
+
+def of_several(*forwarded: str) -> Seen:
+    """Return a proxy that sent one thing and then another."""
+    found = [seen("127.0.0.1", x_forwarded_for=one) for one in forwarded]
+    return evolve(found[0], samples=tuple(one.samples[0] for one in found))
 
 
 def published(peer: str = BRIDGE) -> Seen:
@@ -166,6 +179,32 @@ FINDINGS = [
         ["127.0.0.1", "10.0.0.1"],
         {},
         id="matched-by-a-hop",
+    ),
+    pytest.param(
+        [seen("127.0.0.1", **FORWARDED)],
+        ["172.18.0.0/16"],
+        {
+            "untrusted-proxy": ("warning", SET + """'["127.0.0.1"]'"""),
+            "client-network-in-trusted-proxies": ("warning", SET + """'["127.0.0.1"]'"""),
+        },
+        id="no-command-undoes-another",
+    ),
+    pytest.param([seen("127.0.0.1", x_forwarded_for="127.0.0.1")], LOCAL, {}, id="own-client"),
+    pytest.param([of_several("203.0.113.9", "?")], LOCAL, {}, id="once-nobody"),
+    pytest.param(
+        [of_several("?", "unknown")], LOCAL, {"names-nobody": ("warning", None)}, id="always-nobody"
+    ),
+    pytest.param(
+        [of_user(33)],
+        [],
+        {"proxy-forwards-nothing": ("warning", SET + """'["127.0.0.1"]'""")},
+        id="a-service-forwards-nothing",
+    ),
+    pytest.param(
+        [of_user(1000)],
+        LOCAL,
+        {"proxy-forwards-nothing": ("note", None)},
+        id="a-person-of-this-machine",
     ),
 ]
 

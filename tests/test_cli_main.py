@@ -13,9 +13,11 @@ import click
 import pytest
 
 import cli.output
+from cli.device_table import wall_ms
 from cli.main import _typed, main, root
 from gateway.version import VERSION
 from stores.errors import UserFacingError
+from tests.builders import a_store, asking
 from tests.imports import ROOT
 
 
@@ -199,8 +201,41 @@ def test_pairing_points_to_devices(capsys: pytest.CaptureFixture[str], verb: str
     code, out, err = run(["pairing", verb, "telegram"], capsys)
 
     assert code == (0 if verb == "list" else 1)
-    assert f"openclaw devices {verb}" in out + err
-    assert "0 device requests" in out + err
+    assert "openclaw devices list" in out + err
+    assert ("0 device requests" if verb == "list" else "no device waits for approval") in out + err
+
+
+@pytest.mark.parametrize(
+    ("seeds", "words", "said", "command"),
+    [
+        pytest.param((), (), "0 device requests", "list", id="none"),
+        pytest.param((1,), ("telegram",), "telegram is none of 1 device request", "{0}", id="one"),
+        pytest.param((1,), ("{0}",), "1 device request;", "{0}", id="its-own-code"),
+        pytest.param((1,), ("telegram", "{0}"), "1 device request;", "{0}", id="channel-and-code"),
+        pytest.param((1, 2), ("telegram", "{1}"), "2 device requests;", "{1}", id="the-second"),
+        pytest.param((1, 2), ("ABCDEFGH",), "none of 2 device requests", "list", id="which"),
+        pytest.param((1, 2), (), "2 device requests;", "list", id="no-code"),
+    ],
+)
+def test_a_code_of_a_chat_is_not_taken_for_one_of_a_device(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    seeds: tuple[int, ...],
+    words: tuple[str, ...],
+    said: str,
+    command: str,
+):
+    store = a_store(tmp_path / "devices")
+    codes = [store.one(asking(seed), now_ms=wall_ms()).request_id for seed in seeds]
+    typed = [word.format(*codes) for word in words]
+
+    code, out, err = run(["pairing", "approve", *typed], capsys)
+
+    rest = command if command == "list" else f"approve {command.format(*codes)}"
+    assert (code, out) == (1, "")
+    assert said in err
+    assert f"openclaw devices {rest}\n" in err
+    assert "dmPolicy" in err
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ from ipaddress import ip_network
 from typing import Any
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,8 +21,9 @@ from gateway.policy.access import (
     decide_access,
 )
 from gateway.policy.approval import explain_pairing
-from gateway.policy.credentials import Method
+from gateway.policy.credentials import AuthReason, Method, Rejected
 from gateway.policy.remedy import CommandWords
+from gateway.policy.rule_words import why_no_rule
 from gateway.policy.rules import (
     PUBLISHED_PORT_RULE,
     PUBLISHED_SCOPES,
@@ -40,6 +42,8 @@ from tests.facts import (
 )
 
 BOTH = ("operator", "node")
+HOME = "127.0.0.1"
+WRONG = Rejected(AuthReason.TOKEN_MISMATCH, wrong=True)
 LAN = Rule("lan", ip_network("192.168.178.0/24"), BOTH, (READ, WRITE))
 NODES = Rule("nodes", ip_network("192.168.178.0/24"), ("node",))
 HERE = Rule("here", ip_network("127.0.0.0/8"), BOTH, (READ,))
@@ -271,6 +275,42 @@ def test_the_rule_that_would_help_is_named_where_it_would(wanted, named):
     words: dict[str, Any] = {"peer": BRIDGE, "origin": PAGE, "peer_is_default_gateway": True}
 
     assert missing_rule(facts(**(words | wanted))) == named
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        pytest.param(
+            {"peer": "127.0.0.1", "headers": (("X-Forwarded-For", INSIDE),), "trusted": (HOME,)},
+            "no rule is for what a proxy forwarded",
+            id="forwarded",
+        ),
+        pytest.param({"rules": (NODES,)}, "only as node", id="role"),
+        pytest.param({"credential": BY_DEVICE_TOKEN}, "gateway's own secret", id="secret"),
+        pytest.param({"paired": a_device(revoked=("operator",))}, "was revoked", id="revoked"),
+        pytest.param({"rules": (HERE,), "peer": "127.0.0.1"}, "this machine itself", id="local"),
+        pytest.param({"scopes": (ADMIN,)}, "none of the scopes", id="scopes"),
+        pytest.param({"peer_is_proxy": True}, "it could be anybody", id="listed-proxy"),
+        pytest.param({"peer": BRIDGE}, None, id="not-covered"),
+        pytest.param({"credential": BY_NOTHING}, "gateway's own secret", id="no-secret"),
+        pytest.param({"credential": WRONG}, None, id="nothing-proven"),
+        pytest.param({"rules": ()}, None, id="no-rule"),
+    ],
+)
+def test_the_rule_that_covers_a_client_says_why_it_does_not_help(wanted, said):
+    words = {"rules": (LAN,), "peer": INSIDE} | wanted
+    proxied = words.pop("peer_is_proxy", False)
+    met = facts(**words)
+
+    why = why_no_rule(evolve(met, peer_is_proxy=proxied))
+
+    assert why is None if said is None else said in (why or "")
+    if said is not None:
+        verdict = RequirePairing(PairingReason.NOT_PAIRED)
+        told = explain_pairing(verdict, met, request_id="ABCD-2345", words=CommandWords())
+        assert "autoApprove" not in told.error.message
+        remedy = (told.error.details or {})["remedy"]
+        assert met.locality.local or "gateway.pairing.autoApprove, the rule" not in str(remedy)
 
 
 def test_the_kernel_is_asked_only_about_what_could_be_such_a_browser():

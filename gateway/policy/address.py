@@ -99,11 +99,13 @@ class Locality:
 
     Args:
         uid_confirmed: The kernel says that the peer's socket belongs to our uid or root.
+        owner: Whose it is instead, such as ``www-data (uid 33)``: found out by who asked the kernel.
     """
 
     local: bool
     why: LocalityReason
     uid_confirmed: bool
+    owner: str | None = None
 
 
 def resolve_client(

@@ -12,6 +12,7 @@ from gateway.policy.address import LocalityReason
 from gateway.policy.credentials import Accepted
 from gateway.policy.remedy import CommandWords, Refused, about, prefix, typed_at
 from gateway.policy.rows import keeps_knocking
+from gateway.policy.rule_words import why_no_rule
 from gateway.policy.rules import missing_rule
 from gateway.policy.seen import (
     IN_FULL,
@@ -93,7 +94,11 @@ def _pairing_sentence(
     if facts.locality.local or not shared or facts.role != Role.OPERATOR:
         return sentence
     why = why_not_local(facts, tier=tier, lists=lists, program=prefix(words, tier))
-    return f"{sentence} Only a local client is let in unasked, and {why}.{_elsewhere(facts)}"
+    no_rule = why_no_rule(facts) if tier >= IN_FULL else None
+    of_rules = "" if no_rule is None else f" Of gateway.pairing.autoApprove, {no_rule}."
+    return (
+        f"{sentence} Only a local client is let in unasked, and {why}.{of_rules}{_elsewhere(facts)}"
+    )
 
 
 def _who_is_right(facts: Facts) -> str:

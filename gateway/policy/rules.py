@@ -103,7 +103,7 @@ def _matching(facts: Facts) -> Iterator[Rule]:
         return
     for rule in facts.rules:
         source = rule.source
-        where = _through_network(facts, source) if source else came_through_published_port(facts)
+        where = through_network(facts, source) if source else came_through_published_port(facts)
         if where and facts.role in rule.roles:
             yield rule
 
@@ -117,7 +117,7 @@ def _may_be_helped(facts: Facts) -> bool:
     return shared and known and direct and not revoked
 
 
-def _through_network(facts: Facts, network: IPNetwork) -> bool:
+def through_network(facts: Facts, network: IPNetwork) -> bool:
     """Tell whether a connection comes from a network, and not through a page that may not.
 
     A trusted proxy that forwards no header stands for anybody, whichever network it is in. A Host

@@ -95,7 +95,12 @@ def why_not_local(
         case LocalityReason.ORIGIN:
             return f"the page comes from {quoted(facts.origin)}, not from the gateway itself"
         case LocalityReason.OTHER_UID:
-            return "it belongs to another user of the gateway's machine"
+            owner = facts.locality.owner if tier >= IN_FULL else None
+            user = "another user" if owner is None else f"user {owner}"
+            return (
+                f"it belongs to {user} of the gateway's machine: a proxy that forwards no client "
+                "address? (let it send X-Forwarded-For)"
+            )
 
 
 def proxy_hint(

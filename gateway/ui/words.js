@@ -141,7 +141,7 @@ const LOCALITY = {
   "untrusted-proxy": "not local: a proxy that the gateway does not trust forwarded it",
   host: "not local: the address it was called by is none of this machine",
   origin: "not local: the page comes from elsewhere",
-  "other-uid": "not local: it belongs to another user of the gateway's machine",
+  "other-uid": "not local: it belongs to another user of the gateway's machine, mostly a proxy that forwards no client address",
 };
 
 /** @param {{local?: boolean, why?: string} | undefined} locality */

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -155,6 +156,38 @@ def test_the_documented_proxy_passes_upgrades_and_the_client_and_gives_no_locali
     assert approved.code == 0, approved
     assert admitted.admitted, admitted
     assert (looked.code, looked.json["findings"]) == (0, [])
+
+
+@pytest.mark.slow
+@pytest.mark.real("nginx")
+def test_the_lines_that_a_lost_upgrade_is_answered_with_work_at_any_port(tmp_path: Path) -> None:
+    handshake = {"Connection": "close", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+    with running_gateway(tmp_path / "home" / ".openclaw") as gateway:
+        connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=10)
+        connection.request("GET", "/", headers=handshake | {"Sec-WebSocket-Key": "A" * 22 + "=="})
+        told = json.loads(connection.getresponse().read())
+        connection.close()
+        lines = told["details"]["remedy"]["snippets"]["nginx"]
+        assert f"127.0.0.1:{gateway.port};" in lines
+
+        port, folder = free_port(), tmp_path / "nginx"
+        folder.mkdir()
+        temporary = " ".join(
+            f"{name}_temp_path {folder}/{name};"
+            for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        )
+        (folder / "nginx.conf").write_text(
+            f"daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log;\n"
+            f"events {{}}\nhttp {{\naccess_log off; {temporary}\n"
+            f"server {{ listen 127.0.0.1:{port};\n{lines}\n}}\n}}\n"
+        )
+        with running("nginx", "-p", str(folder), "-c", str(folder / "nginx.conf"), port=port):
+            here = f"http://127.0.0.1:{port}"
+            page = {"client_id": "openclaw-control-ui", "mode": "webchat", "origin": here}
+            waits = knock(port, key=new_key(), token=gateway.token, **page)
+
+    assert waits.details["code"] == "PAIRING_REQUIRED", waits
+    assert waits.details["saw"]["host"] == f"127.0.0.1:{port}"
 
 
 def test_every_snippet_points_at_the_usual_port_and_name():

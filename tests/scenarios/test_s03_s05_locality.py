@@ -220,4 +220,18 @@ def test_a_stock_nginx_that_forwards_nothing_is_not_local(gateway: Gateway, tmp_
 
     assert refused.details["saw"]["locality"] == {"local": False, "why": "other-uid"}
     assert refused.details["saw"]["forwardedFor"] is None
+    told = refused.details["remedy"]["sentence"]
+    assert "a proxy that forwards no client address? (let it send X-Forwarded-For)" in told
+    assert "nobody" not in told  # who has proven a secret alone learns of no user of ours
+    why = gateway.openclaw("gateway", "why", refused.request_id).out
+    assert "it belongs to user nobody (uid 65534) of the gateway's machine" in " ".join(why.split())
+
+    def found() -> bool:
+        looked = gateway.openclaw("doctor", "proxy", "--json").json["findings"]
+        return any(
+            one["id"] == "proxy-forwards-nothing" and "nobody (uid 65534)" in one["seen"]
+            for one in looked
+        )
+
+    eventually(found)
     assert gateway.openclaw("devices", "reject", refused.request_id).code == 0
