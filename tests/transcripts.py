@@ -29,7 +29,9 @@ FOLDER = Path(__file__).parent / "vectors" / "transcripts"
 CAUSED = re.compile(r"(device|node)\.pair\..*|node\.(invoke|runner).*|voicewake.*|talk.*|shutdown")
 
 #: What a gateway makes up, and a client says again later.
-MADE_UP = frozenset({"requestId", "deviceToken", "token", "id", "nodeId", "deviceId", "publicKey"})
+MADE_UP = frozenset(
+    {"requestId", "deviceToken", "token", "id", "nodeId", "deviceId", "publicKey", "hash"}
+)
 
 #: How long what must come is waited for, s: it is on its way, or it does not come.
 PATIENCE_S = 3.0
@@ -119,11 +121,13 @@ class Replay:
             text.split(": ", 1) for text in self._heads.pop(who, OVER_A_PROXY.get(who, []))[1:]
         )
         extra = tuple((name, text) for name, text in headers.items() if name.startswith("X-"))
-        host = headers.get("Host")
+        host, origin = headers.get("Host"), headers.get("Origin")
 
         async def hold(task_status: trio.TaskStatus[tuple[Wire, trio.CancelScope]]) -> None:
             with trio.CancelScope() as scope:
-                async with open_wire(self.gateway.port, host=host, headers=extra) as wire:
+                async with open_wire(
+                    self.gateway.port, host=host, origin=origin, headers=extra
+                ) as wire:
                     task_status.started((wire, scope))
                     await trio.sleep_forever()
 
@@ -207,7 +211,7 @@ class Replay:
         connection = self._open.pop(who, None)
         if connection is None:
             return
-        if sent or not line.get("code"):
+        if sent or line.get("code") in (None, 0, NORMAL):  # the echo of the client's own
             await self._compare_events(connection)
             with trio.move_on_after(PATIENCE_S):
                 await connection.wire.ws.aclose()
@@ -272,6 +276,9 @@ async def _answer(wire: Wire, request_id: str) -> dict[str, Any]:
 
 #: Events after which a client goes on in another way than before.
 ACTED_ON = frozenset({"node.invoke.request", "node.pair.resolved"})
+
+#: How clients say goodbye, and no gateway does first (RFC 6455 section 7.4.1).
+NORMAL = 1000
 
 #: The id of a request of the replay itself.
 FENCE = "all-arrived"

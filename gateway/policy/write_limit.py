@@ -1,4 +1,4 @@
-"""How often one device, at one address, may change the configuration over the wire."""
+"""How often one device, at one address, may change the configuration by one method over the wire."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from collections import deque
 
 from attrs import define, field
 
-#: Source: protocol fact, the published limit of 2026.9.6.
+#: Source: protocol fact, the published limit of 2026.9.6 for ``config.patch`` and ``config.apply``.
 MAX_WRITES = 30
 WINDOW_S = 60.0
 
 #: Writers remembered at most; the one that wrote least recently is forgotten first.
 MAX_WRITERS = 1_000
 
-Writer = tuple[str | None, str]
+Writer = tuple[str | None, str, str]
 
 
 @define(eq=False)
 class WriteLimit:
-    """Counts attempts in a sliding window, refused ones too, by writer: (device id, address)."""
+    """Counts attempts in a sliding window, refused ones too, by writer: (device id, address, method)."""
 
     _times_s: dict[Writer, deque[float]] = field(factory=dict)
 
