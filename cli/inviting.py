@@ -16,6 +16,7 @@ from cli.output import say
 from cli.place import URL_VARIABLE, TargetOptions, place
 from stores.config.load import LoadedConfig, load_config
 from stores.devices import new_device_token
+from stores.errors import UsageError
 from stores.invitations import SHORT_CHARS, Terms, hash_of, outstanding
 from stores.invitations import invite as put_on_file
 from stores.setup_code import Way, checked_url, decode, encode, gateway_note, way_in
@@ -42,9 +43,28 @@ class Scene:
     @property
     def way(self) -> Way:
         """How devices reach it."""
+        return self._way()
+
+    @property
+    def remote_way(self) -> Way:
+        """How it is reached from other machines, as the configuration says.
+
+        Raises:
+            UsageError: it says nothing of it.
+        """
+        if self.loaded.config.gateway.remote.url is None:
+            raise UsageError(
+                f"--remote: gateway.remote.url is not set in {self.loaded.path}",
+                remedy="set it with `openclaw config set gateway.remote.url wss://HOST`, or name "
+                "the address with `--public-url`",
+            )
+        return self._way(prefer_remote=True)
+
+    def _way(self, *, prefer_remote: bool = False) -> Way:
         if not self.local:
             return Way(self.target.url.rstrip("/"), self.target.source)
-        return way_in(self.loaded.config, self.noted, port=self.target.port)
+        config, port = self.loaded.config, self.target.port
+        return way_in(config, self.noted, port=port, prefer_remote=prefer_remote)
 
 
 @frozen

@@ -18,24 +18,25 @@ from stores.setup_code import PROFILES
 @click.option("--voice-node", is_flag=True, help="Let it be a node only.")
 @click.option("--no-ascii", is_flag=True, help="Draw no QR code.")
 @click.option("--public-url", metavar="URL", help="The address that the phone is to use.")
+@click.option("--remote", is_flag=True, help="Use the address in gateway.remote.url.")
 @offline_option
 @target_options
 def qr(
     *,
     options: TargetOptions,
-    setup_code_only: bool,
-    limited: bool,
-    voice_node: bool,
-    no_ascii: bool,
     public_url: str | None,
+    remote: bool,
     offline: bool,
+    **said: bool,
 ) -> None:
     """Show the setup code for a phone: a node that may command the gateway as well."""
-    if limited and voice_node:
+    if said["limited"] and said["voice_node"]:
         raise UsageError("--limited and --voice-node say two things", remedy="leave one out")
-    profile = "limited" if limited else "voice-node" if voice_node else "full"
+    if remote and public_url is not None:
+        raise UsageError("--remote and --public-url name two addresses", remedy="leave one out")
+    profile = "limited" if said["limited"] else "voice-node" if said["voice_node"] else "full"
     scene = scene_of(options, offline=offline)
-    way = public_way(scene, public_url)
+    way = scene.remote_way if remote else public_way(scene, public_url)
     if way.alone:
         raise UserFacingError(
             "Gateway is only bound to loopback, where no phone reaches it",
@@ -55,10 +56,10 @@ def qr(
         }
         say(json_text(told))
         return
-    if setup_code_only:
+    if said["setup_code_only"]:
         say(made.code)
         return
-    if not no_ascii:
+    if not said["no_ascii"]:
         show_qr(made.code)
     say(f"Setup code: {made.code}")
     say(f"Gateway:    {way.url}")

@@ -126,16 +126,24 @@ def gateway_note(paths: Paths) -> Mapping[str, Any]:
 
 
 def way_in(
-    config: Config, note: Mapping[str, Any], *, port: int, secure: bool | None = None
+    config: Config,
+    note: Mapping[str, Any],
+    *,
+    port: int,
+    secure: bool | None = None,
+    prefer_remote: bool = False,
 ) -> Way:
     """Return how devices reach this machine's gateway.
 
     Args:
+        prefer_remote: The address that other machines' commands are told goes before all others.
         note: `gateway_note`: how it was started goes before the configuration.
         port: Used unless the note has one.
         secure: Whether it encrypts, if that is known.
     """
     gateway = config.gateway
+    if prefer_remote and gateway.remote.url is not None:
+        return Way(checked_url(gateway.remote.url), "gateway.remote.url")
     if gateway.public_origin is not None:
         return Way(checked_url(gateway.public_origin), "gateway.publicOrigin")
     tls = note.get("tls")

@@ -171,6 +171,20 @@ def test_a_phone_that_could_not_reach_the_gateway_gets_no_code(machine: Machine)
     assert machine.store.read().invitations == {}
 
 
+def test_the_address_that_other_machines_use_goes_into_the_code(machine: Machine):
+    without = machine.run("qr", "--offline", "--remote")
+    configure(machine, remote={"url": "wss://gw.example.com:8443/claw"})
+    with_it = machine.run("qr", "--offline", "--remote", "--json")
+    both = machine.run("qr", "--offline", "--remote", "--public-url", "wss://gw.example.org")
+
+    assert (without.code, both.code) == (2, 2)
+    assert "openclaw config set gateway.remote.url wss://HOST" in without.err
+    assert with_it.json["gatewayUrl"] == "wss://gw.example.com:8443/claw"
+    assert with_it.json["urlSource"] == "gateway.remote.url"
+    assert decode(with_it.json["setupCode"]).url == with_it.json["gatewayUrl"]
+    assert len(machine.store.read().invitations) == 1
+
+
 @pytest.mark.parametrize(
     ("words", "access", "admin"),
     [

@@ -113,6 +113,35 @@ async def test_only_an_admin_makes_lists_and_ends_setup_codes(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("params", "url", "source"),
+    [
+        pytest.param(
+            {"preferRemoteUrl": True}, "wss://out.example", "gateway.remote.url", id="yes"
+        ),
+        pytest.param({}, "wss://in.example", "gateway.publicOrigin", id="not-asked"),
+        pytest.param(
+            {"preferRemoteUrl": True, "publicUrl": "wss://said.example"},
+            "wss://said.example",
+            "publicUrl",
+            id="said-outright",
+        ),
+    ],
+)
+async def test_the_address_that_other_machines_use_goes_first_where_asked_for(
+    tmp_path, params, url, source
+):
+    section: dict[str, object] = {
+        "remote": {"url": "wss://out.example"},
+        "publicOrigin": "https://in.example",
+    }
+    async with a_gateway(tmp_path, section) as gateway, admitted(gateway, key=key_of(1)) as admin:
+        told = await admin.result("device.pair.setupCode", params | {"includeQr": False})
+
+    assert (told["gatewayUrl"], told["urlSource"]) == (url, source)
+    assert decode(told["setupCode"]).url == url
+
+
+@pytest.mark.parametrize(
     ("params", "says"),
     [
         pytest.param({}, LOOPBACK_ONLY, id="loopback-alone"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -66,7 +67,7 @@ async def setup_code(call: Call) -> dict[str, Any]:
     params = checked(call, "device.pair.setupCode", _SETUP)
     if "role" not in params and "scopes" in params:
         raise invalid_request("invalid device.pair.setupCode params: scopes need a role")
-    way, token = await _way(call, params.get("publicUrl")), new_device_token()
+    way, token = await _way(call, params), new_device_token()
     terms = terms_of(params)
     made: Invitation = await decided(
         call, partial(invite, token=token, terms=terms, caller=caller_of(call))
@@ -94,7 +95,8 @@ def qr_data_url(text: str) -> str:
     return url
 
 
-async def _way(call: Call, said: str | None) -> Way:
+async def _way(call: Call, params: Mapping[str, Any]) -> Way:
+    said = params.get("publicUrl")
     if said is not None:
         try:
             return Way(checked_url(said), "publicUrl")
@@ -104,7 +106,11 @@ async def _way(call: Call, said: str | None) -> Way:
     note = await runtime.in_thread(gateway_note, runtime.paths)
     secure = runtime.settings.tls is not None
     way = way_in(
-        runtime.loaded.config, {**note, "port": runtime.port}, port=runtime.port, secure=secure
+        runtime.loaded.config,
+        {**note, "port": runtime.port},
+        port=runtime.port,
+        secure=secure,
+        prefer_remote=params.get("preferRemoteUrl", False),
     )
     if way.alone:
         raise invalid_request(LOOPBACK_ONLY)
