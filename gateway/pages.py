@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import re
+from base64 import b64encode
 from collections.abc import Mapping
 from html import escape
 from pathlib import Path
@@ -29,17 +30,15 @@ _KINDS = {
 
 #: The page runs its own scripts alone, talks to its own origin alone, stands in no frame, and
 #: makes markup out of no text. Source: CSP Level 3; Trusted Types.
-GUARDS: Headers = (
-    (
-        b"content-security-policy",
-        (
-            b"default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
-            b"form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
-        ),
-    ),
+_POLICY = (
+    b"default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
+    b"form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
+)
+_FRAMES: Headers = (
     (b"x-frame-options", b"DENY"),
     (b"cross-origin-resource-policy", b"same-origin"),
 )
+GUARDS: Headers = ((b"content-security-policy", _POLICY), *_FRAMES)
 
 #: A file under a name made from its content is the same for ever.
 _FOR_EVER = b"public, max-age=31536000, immutable"
@@ -49,6 +48,10 @@ _ASK_AGAIN = b"no-cache"
 #: Where the folder with all files stands in the text of the page, and what it is told.
 _ASSETS_MARK, _FACTS_MARK = b"%ASSETS%", b"%FACTS%"
 _PRELOAD_MARK = b"<!-- preload -->"
+
+#: How the page names its styles; they are sent in it, for nothing is painted before they are there.
+_STYLES = re.compile(rb'(?:\s*<link rel="stylesheet" href="%ASSETS%/([\w.-]+)">)+')
+_STYLE = re.compile(rb'href="%ASSETS%/([\w.-]+\.css)"')
 
 #: How our scripts name what they need before they begin; what is imported later is no such line.
 _STATIC_IMPORT = re.compile(rb'^import [^;]*?from "\./([\w./-]+)";', re.MULTILINE)
@@ -71,6 +74,7 @@ class Served:
     tag: bytes
     cache: bytes
     packed: bytes | None = None
+    guards: Headers = GUARDS
 
     def answer(self, *, known: bytes | None, accepts: bytes) -> tuple[int, bytes, bytes, Headers]:
         """Return status, body, content type and headers.
@@ -79,7 +83,7 @@ class Served:
             known: The value of If-None-Match (RFC 9110, section 13.1.2).
             accepts: The value of Accept-Encoding.
         """
-        extra: Headers = ((b"cache-control", self.cache), (b"etag", self.tag), *GUARDS)
+        extra: Headers = ((b"cache-control", self.cache), (b"etag", self.tag), *self.guards)
         extra += ((b"vary", b"Accept-Encoding"),) if self.packed else ()
         if known is not None and _names(known, self.tag):
             return 304, b"", self.kind, extra
@@ -112,10 +116,10 @@ class PageFacts:
         return orjson.dumps(told)
 
 
-def _served(body: bytes, kind: bytes, cache: bytes) -> Served:
+def _served(body: bytes, kind: bytes, cache: bytes, guards: Headers = GUARDS) -> Served:
     tag = b'"' + hashlib.sha256(body).hexdigest()[:20].encode() + b'"'
     packed = gzip.compress(body, 9, mtime=0) if len(body) >= _WORTH_PACKING else None
-    return Served(body, kind, tag, cache, packed)
+    return Served(body, kind, tag, cache, packed, guards)
 
 
 def _without_comments(name: str, body: bytes) -> bytes:
@@ -123,6 +127,20 @@ def _without_comments(name: str, body: bytes) -> bytes:
     if name.startswith(_OF_OTHERS) or not name.endswith((".js", ".css")):
         return body
     return _COMMENT.sub(lambda found: b"\n" * found[0].count(b"\n"), body)
+
+
+def _with_styles(page: bytes, files: dict[str, bytes]) -> tuple[bytes, Headers]:
+    """Put the styles that a page names into it; return it with the guards that let them be.
+
+    They are allowed by their hash and nothing else is (CSP Level 3, section 6.7.3.3).
+    """
+    names = [name.decode() for name in _STYLE.findall(page)]
+    styles = b"".join(files.pop(name) for name in names)
+    digest = b64encode(hashlib.sha256(styles).digest())
+    policy = _POLICY + b"; style-src 'sha256-" + digest + b"'"
+    inside = b"\n  <style>" + styles + b"</style>"
+    whole = _STYLES.sub(lambda _: inside, page, count=1)
+    return whole, ((b"content-security-policy", policy), *_FRAMES)
 
 
 def _needed_at_once(name: str, files: Mapping[str, bytes]) -> set[str]:
@@ -144,6 +162,7 @@ class Pages:
     digest: str = field(init=False)
     _files: dict[str, Served] = field(factory=dict, init=False)
     _page: bytes = field(default=b"", init=False)
+    _guards: Headers = field(default=GUARDS, init=False)
     _made: dict[PageFacts, Served] = field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -163,6 +182,7 @@ class Pages:
             f'<link rel="modulepreload" href="assets/{self.digest}/{escape(name)}">'
             for name in scripts
         )
+        page, self._guards = _with_styles(page, found)
         self._page = page.replace(_PRELOAD_MARK, links.encode()).replace(
             _ASSETS_MARK, f"assets/{self.digest}".encode()
         )
@@ -175,7 +195,8 @@ class Pages:
         made = self._made.get(facts)
         if made is None:
             told = escape(facts.to_json().decode(), quote=True).encode()
-            made = _served(self._page.replace(_FACTS_MARK, told), _KINDS["html"], _ASK_AGAIN)
+            body = self._page.replace(_FACTS_MARK, told)
+            made = _served(body, _KINDS["html"], _ASK_AGAIN, self._guards)
             self._made = {facts: made}  # it changes with the configuration alone
         return made
 

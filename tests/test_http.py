@@ -15,7 +15,7 @@ from stores.files import ensure_private_dir
 from tests.serving import open_gateway
 
 ASSETS = f"/assets/{PAGES.digest}"
-STYLE, SCRIPT = f"{ASSETS}/base.css", f"{ASSETS}/main.js"
+ICON, SCRIPT = f"{ASSETS}/icon.svg", f"{ASSETS}/main.js"
 
 
 @frozen
@@ -102,7 +102,7 @@ async def test_a_store_that_cannot_be_trusted_is_not_ready(tmp_path: Path):
     assert (answer.status, answer.json) == (503, {"ready": False})
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/startupz", "/", STYLE])
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/startupz", "/", ICON])
 async def test_head_is_get_without_the_body(tmp_path: Path, path: str):
     async with open_gateway(tmp_path / "state") as gateway:
         whole = await ask(gateway.port, path)
@@ -130,7 +130,7 @@ async def test_other_methods_are_refused(tmp_path: Path, method: str, path: str)
     ("path", "kind"),
     [
         pytest.param("/", b"text/html; charset=utf-8", id="page"),
-        pytest.param(STYLE, b"text/css; charset=utf-8", id="style"),
+        pytest.param(ICON, b"image/svg+xml", id="icon"),
         pytest.param(SCRIPT, b"text/javascript; charset=utf-8", id="script"),
     ],
 )
@@ -163,7 +163,7 @@ async def test_the_page_is_served_with_the_headers_that_guard_it(
         pytest.param(f"{ASSETS}/%2e%2e/http.py", id="escaped-dots"),
         pytest.param(f"{ASSETS}//etc/passwd", id="absolute"),
         pytest.param(f"{ASSETS}/..%2f..%2fpyproject.toml", id="escaped-slash"),
-        pytest.param(f"{STYLE}%00.html", id="nul"),
+        pytest.param(f"{ICON}%00.html", id="nul"),
         pytest.param("//healthz", id="two-slashes"),
         pytest.param("/healthz/", id="trailing-slash"),
     ],
@@ -265,8 +265,8 @@ def head(path: str, *lines: str, method: str = "GET", version: str = "1.1") -> b
 
 async def test_a_browser_asks_for_several_files_on_one_connection(tmp_path: Path):
     async with open_gateway(tmp_path / "state") as gateway:
-        one = await several(gateway.port, head("/"), head(STYLE), head("/healthz"), head("/"))
-        apart = [(await ask(gateway.port, path)).body for path in ("/", STYLE)]
+        one = await several(gateway.port, head("/"), head(ICON), head("/healthz"), head("/"))
+        apart = [(await ask(gateway.port, path)).body for path in ("/", ICON)]
     assert [status for status, _ in one] == [200, 200, 200]  # data ends the connection
     assert [body for _, body in one[:2]] == apart
 
@@ -296,7 +296,7 @@ async def test_two_requests_sent_at_once_are_both_answered(tmp_path: Path):
         open_gateway(tmp_path / "state") as gateway,
         await trio.open_tcp_stream("127.0.0.1", gateway.port) as stream,
     ):
-        await stream.send_all(head(SCRIPT) + head(STYLE, "Connection: close"))
+        await stream.send_all(head(SCRIPT) + head(ICON, "Connection: close"))
         data = b""
         with trio.fail_after(5):
             while chunk := await stream.receive_some(65_536):
@@ -304,7 +304,7 @@ async def test_two_requests_sent_at_once_are_both_answered(tmp_path: Path):
 
     assert data.count(b"HTTP/1.1 200 OK") == 2
     assert b"text/javascript" in data
-    assert b"text/css" in data
+    assert b"image/svg+xml" in data
 
 
 async def test_a_connection_that_is_kept_and_not_used_is_ended(
@@ -313,7 +313,7 @@ async def test_a_connection_that_is_kept_and_not_used_is_ended(
     monkeypatch.setattr("gateway.listener.NEXT_REQUEST_WITHIN_S", 0.05)
     async with open_gateway(tmp_path / "state") as gateway:
         async with await trio.open_tcp_stream("127.0.0.1", gateway.port) as stream:
-            await stream.send_all(head(STYLE))
+            await stream.send_all(head(ICON))
             with trio.fail_after(5):
                 while await stream.receive_some(65_536):
                     pass
@@ -327,7 +327,7 @@ async def test_a_websocket_may_follow_the_page_on_its_connection(tmp_path: Path)
         open_gateway(tmp_path / "state") as gateway,
         await trio.open_tcp_stream("127.0.0.1", gateway.port) as stream,
     ):
-        await stream.send_all(head(STYLE) + head("/", *asks, key))
+        await stream.send_all(head(ICON) + head("/", *asks, key))
         data = b""
         with trio.fail_after(5):
             while b"connect.challenge" not in data:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
+import hashlib
 import html
 import json
 import re
@@ -69,8 +71,31 @@ def test_the_page_is_told_what_a_stranger_may_know_and_no_more():
 
 
 def test_no_mark_is_left_in_the_page():
-    assert b"%" not in PAGES.page(FACTS).body
-    assert b"<!--" not in PAGES.page(FACTS).body
+    page = PAGES.page(FACTS).body
+
+    assert not re.search(rb"%[A-Z]+%", page)
+    assert b"<!--" not in page
+
+
+def test_the_styles_are_in_the_page_and_allowed_by_their_hash_alone():
+    page = PAGES.page(FACTS)
+    (styles,) = re.findall(rb"<style>(.*?)</style>", page.body, re.DOTALL)
+    policy = dict(page.answer(known=None, accepts=b"")[3])[b"content-security-policy"]
+
+    for name in ("base", "parts", "views"):
+        written = (PAGES.folder / f"{name}.css").read_bytes().splitlines()[-1]
+        assert written in styles
+    digest = base64.b64encode(hashlib.sha256(styles).digest())
+    assert policy.endswith(b"; style-src 'sha256-" + digest + b"'")
+    assert b"unsafe" not in policy
+    assert b"stylesheet" not in page.body
+    assert [path for path in PAGES.paths if path.endswith(".css")] == []
+
+
+def test_a_page_without_styles_has_none(tmp_path: Path):
+    body = made(tmp_path / "ui", main="1;").page(FACTS).body
+
+    assert b"<style>" not in body
 
 
 def test_comments_are_for_who_reads_the_files(tmp_path: Path):
