@@ -60,8 +60,9 @@ def report_of(options: TargetOptions, *, dials: bool = True, system: bool = Fals
     """Look at everything and judge it."""
     from cli.status_authorisation import judge_authorisation  # late, all: they load a lot
     from cli.status_facts import gather
+    from cli.status_handshake import judge_handshake
+    from cli.status_process import judge_process
     from cli.status_remarks import remarks
-    from cli.status_verdict import judge_handshake, judge_process
 
     facts = gather(options, place(), dials=dials, system=system)
     judges = (judge_process, judge_handshake, judge_authorisation)

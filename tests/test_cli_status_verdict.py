@@ -16,9 +16,11 @@ from cli.status_aim import Aim, Configured, HeldBackError, refuse_strangers, tak
 from cli.status_authorisation import capability, judge_authorisation
 from cli.status_facts import SecretSeen, StatusFacts
 from cli.status_gateway import NAMES, Report, lines_of
+from cli.status_handshake import judge_handshake
 from cli.status_knock import Knock, Stage
+from cli.status_process import judge_process
 from cli.status_remarks import Remark
-from cli.status_verdict import Verdict, judge_handshake, judge_process
+from cli.status_verdict import Verdict
 from stores.config.load import interpret
 from stores.port_owner import PortOwner
 from stores.running import Running, Standing
