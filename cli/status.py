@@ -119,24 +119,29 @@ def rows_of(report: Report, kept: Kept | None) -> Iterator[Row]:
 
 
 def _gateway(report: Report) -> Row:
-    """Say in one line how the gateway is; of three verdicts the first that is bad speaks."""
+    """Say in one line how the gateway is; of three verdicts the first that is bad speaks.
+
+    One that answers through something else has other devices than the rows below, so that is told.
+    """
     from cli.status_authorisation import capability  # late: see `status`
 
     target = report.facts.aim.target
     url = target.url if target is not None else "no target"
     process, handshake, authorisation = report.verdicts.values()
     if process.good is False or target is None:
-        answers = "something answers there, but " if handshake.good else ""
+        answers = "a gateway answers there, but " if handshake.good else ""
         text = f"{url}: {answers}{process.saw}"
         return Row(head="Gateway", good=False, text=text, remedy=process.remedy)
     if not handshake.good:
         text = f"{url}: {handshake.saw}"
         return Row(head="Gateway", good=False, text=text, remedy=handshake.remedy)
+    through = f"; {process.saw}" if report.facts.aim.local and process.good is None else ""
     if not authorisation.good:
-        text = f"{url} answers, but this command is not let in: {authorisation.saw}"
+        text = f"{url} answers, but this command is not let in: {authorisation.saw}{through}"
         return Row(head="Gateway", good=False, text=text, remedy=authorisation.remedy)
-    text = f"{url} answers, and lets this command in ({capability(report.facts)})"
-    return Row(head="Gateway", good=True, text=text, remedy=authorisation.remedy)
+    text = f"{url} answers, and lets this command in ({capability(report.facts)}){through}"
+    remedy = authorisation.remedy or (process.remedy if through else None)
+    return Row(head="Gateway", good=True, text=text, remedy=remedy)
 
 
 #: Remarks that are rows of their own.

@@ -84,8 +84,8 @@ def _without_scopes(facts: StatusFacts) -> Verdict:
         False,
         "the gateway accepts the credential, but this device is not approved there, so it may do "
         "nothing; this look leaves no request behind",
-        f"ask to be approved with `{facts.openclaw} devices list`, and approve the code that it "
-        "prints on the gateway's machine",
+        f"ask to be approved with `{facts.openclaw} devices list`, which prints the command that "
+        "approves it and where that is typed",
     )
 
 

@@ -11,7 +11,9 @@ from cli.service.verdict import Trouble
 from cli.status_facts import StatusFacts
 from cli.status_verdict import Verdict, of_error, verdict
 from stores.owner import sudo_user
+from stores.port_owner import PortOwner
 from stores.running import Running, Standing
+from stores.serving import Serving
 
 #: What keeps an installed service from running, so that starting it would fail.
 _KEEPS_IT_DOWN = (Trouble.NO_USER_MANAGER, Trouble.NO_BUS_PACKAGE, Trouble.UNIT_MASKED)
@@ -32,9 +34,15 @@ def judge_process(facts: StatusFacts) -> Verdict:
         return _of_running(facts, running)
     if running is not None and running.standing is Standing.ELSEWHERE:
         return _of_container(facts, running)
+    serving = facts.serving
+    # one of our own user whose process is hidden may be any
+    if serving is not None and (serving.state_dir is not None or serving.uid != facts.uid):
+        return _of_another_gateway(facts, serving)
+    if facts.knock is not None and facts.knock.shook_hands:
+        return _through_another(facts)
     if aim.holder is None:
         return _nobody(facts)
-    return _somebody_else(facts)
+    return _of_another_program(facts, aim.holder)
 
 
 def _of_running(facts: StatusFacts, running: Running) -> Verdict:
@@ -98,47 +106,90 @@ def _nobody(facts: StatusFacts) -> Verdict:
     return verdict(False, saw, f"start it with `{facts.openclaw} gateway run`")
 
 
-def _somebody_else(facts: StatusFacts) -> Verdict:
-    """Judge a port that a process holds which is no gateway of this state directory."""
-    aim, serving = facts.aim, facts.serving
-    holder, target = aim.holder, aim.target
-    assert holder is not None
-    assert target is not None
-    unit = facts.unit.report.facts if facts.unit else None
-    free = (unit.port_free if unit else None) or target.port + 10
-    elsewhere = f"`{facts.openclaw} config set gateway.port {free}`"
-    if holder.uid != facts.uid:
-        what = "a gateway of" if serving else "a process of"
-        saw = f"port {target.port} is held by {what} user {facts.user(holder.uid)}"
-        if serving is not None and serving.state_dir is not None:  # root sees it, and may look
-            state = shlex.quote(str(serving.state_dir))
-            return verdict(
-                False,
-                f"{saw}, for {serving.state_dir}; this looked for that of {facts.here.paths.state_dir}",
-                f"look at that one with `OPENCLAW_STATE_DIR={state} openclaw gateway status`, or "
-                f"take another port with {elsewhere}",
-            )
-        ask = f"`sudo -iu {sudo_user(holder.uid)} openclaw gateway status`"
-        path = aim.configured.loaded.path
-        if aim.configured.problem is not None:
-            return verdict(False, f"{saw}; {path} cannot be used", f"ask as that user: {ask}")
-        return verdict(
-            False,
-            f"{saw}; your configuration is {path}, that program uses another one",
-            f"take another port with {elsewhere}, or ask as that user: {ask}",
-        )
-    if serving is not None and serving.state_dir is not None:
+def _of_another_gateway(facts: StatusFacts, serving: Serving) -> Verdict:
+    """Judge a port that a gateway holds which is not of this state directory."""
+    aim, port = facts.aim, serving.port
+    elsewhere = f"`{facts.openclaw} config set gateway.port {_free_port(facts, port)}`"
+    if serving.uid == facts.uid:
         state = shlex.quote(str(serving.state_dir))
         return verdict(
             False,
-            f"port {target.port} is held by your gateway of another state directory, "
+            f"port {port} is held by your gateway of another state directory, "
             f"{serving.state_dir} (pid {serving.pid})",
             f"look at that one with `OPENCLAW_STATE_DIR={state} openclaw gateway status`, or give "
             f"this one another port with {elsewhere}",
         )
+    saw = f"port {port} is held by a gateway of user {facts.user(serving.uid)}"
+    if serving.state_dir is not None:  # root sees it, and may look
+        state = shlex.quote(str(serving.state_dir))
+        return verdict(
+            False,
+            f"{saw}, for {serving.state_dir}; this looked for that of {facts.here.paths.state_dir}",
+            f"look at that one with `OPENCLAW_STATE_DIR={state} openclaw gateway status`, or "
+            f"take another port with {elsewhere}",
+        )
+    ask = f"`sudo -iu {sudo_user(serving.uid)} openclaw gateway status`"
+    path = aim.configured.loaded.path
+    if aim.configured.problem is not None:
+        return verdict(False, f"{saw}; {path} cannot be used", f"ask as that user: {ask}")
     return verdict(
         False,
-        f"port {target.port} is held by {holder.in_words()}, which is not a gateway of "
-        f"{facts.here.paths.state_dir}",
-        f"end that program, or take another port with {elsewhere}",
+        f"{saw}; your configuration is {path}, that program uses another one",
+        f"take another port with {elsewhere}, or ask as that user: {ask}",
     )
+
+
+def _through_another(facts: StatusFacts) -> Verdict:
+    """Judge a gateway that answers though no gateway has the port: something passes it on.
+
+    So looks the published port of a container, whether a process or the kernel itself passes it on,
+    and a tunnel. Neither is wrong, and ending either would be.
+    """
+    holder, target = facts.aim.holder, facts.aim.target
+    assert target is not None
+    state_dir = facts.here.paths.state_dir
+    if holder is None:
+        saw = (
+            f"a gateway answers on port {target.port}, where no process of this machine listens: "
+            f"the port is passed on, as a container's is, to one that is not of {state_dir}"
+        )
+    else:
+        saw = (
+            f"a gateway answers on port {target.port} through {holder.in_words()}, which is not of "
+            f"{state_dir}; the published port of a container looks like that, and so does a tunnel"
+        )
+    ask = "docker exec CONTAINER openclaw gateway status"
+    return Verdict(
+        good=None,
+        saw=saw,
+        remedy=f"ask where that gateway runs; in a container with `{ask}`",
+        command=ask,
+        where="container",
+    )
+
+
+def _of_another_program(facts: StatusFacts, holder: PortOwner) -> Verdict:
+    """Judge a port behind which no gateway answered."""
+    target = facts.aim.target
+    assert target is not None
+    saw = f"port {target.port} is held by {holder.in_words()}"
+    if facts.knock is None:
+        return verdict(
+            None,
+            f"{saw}; whether a gateway answers through it is not known, for nothing was dialled",
+            f"see with `{facts.openclaw} gateway status`",
+        )
+    elsewhere = (
+        f"take another port with `{facts.openclaw} config set gateway.port "
+        f"{_free_port(facts, target.port)}`"
+    )
+    if holder.pid is None:  # another user's
+        remedy = f"{elsewhere}, or let that user end it"
+        return verdict(False, f"{saw}, which does not answer as a gateway", remedy)
+    saw += f", which is not a gateway of {facts.here.paths.state_dir}"
+    return verdict(False, saw, f"end that program, or {elsewhere}")
+
+
+def _free_port(facts: StatusFacts, taken: int) -> int:
+    unit = facts.unit.report.facts if facts.unit else None
+    return (unit.port_free if unit else None) or taken + 10

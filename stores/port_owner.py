@@ -34,7 +34,26 @@ class PortOwner:
 
 def port_owner(port: int) -> PortOwner | None:
     """Return who listens on a TCP port, or None if nobody does or the kernel does not tell."""
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+    found = _listener(port)
+    if found is None:
+        return None
+    uid, inode = found
+    pid = _pid_of_socket(inode)
+    return PortOwner(uid, pid, None if pid is None else command_of(pid))
+
+
+def sees_listener(pid: int, port: int) -> bool:
+    """Tell whether a process is in the network where the socket is that holds a port here.
+
+    Unlike the name of its network namespace, this can be read of another user's process too.
+    """
+    found = _listener(port)
+    return found is not None and found == _listener(port, process=str(pid))
+
+
+def _listener(port: int, *, process: str = "self") -> tuple[int, str] | None:
+    """Return the user and the inode of the socket that listens on a port in a process's network."""
+    for table in (f"/proc/{process}/net/tcp", f"/proc/{process}/net/tcp6"):
         try:
             lines = Path(table).read_text().splitlines()[1:]
         except OSError:
@@ -42,8 +61,7 @@ def port_owner(port: int) -> PortOwner | None:
         for line in lines:
             parts = line.split()
             if parts[3] == _LISTEN and int(parts[1].rpartition(":")[2], 16) == port:
-                pid = _pid_of_socket(parts[9])
-                return PortOwner(int(parts[7]), pid, None if pid is None else command_of(pid))
+                return int(parts[7]), parts[9]
     return None
 
 

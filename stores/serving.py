@@ -11,7 +11,7 @@ from typing import Any
 from attrs import frozen
 
 from stores.owner import user_name
-from stores.port_owner import port_owner, start_time_of
+from stores.port_owner import port_owner, sees_listener, start_time_of
 
 #: A running gateway holds one of these open in its state directory for its whole life.
 LOCK_NAMES = ("gateway.lock", "gateway.lock.held")
@@ -40,7 +40,8 @@ def gateway_on(port: int) -> Serving | None:
     """Return the gateway that listens on a port of this machine, None if that is not known.
 
     Of another user's processes only their command lines can be seen: one that has the word
-    `gateway` in it is taken for the holder.
+    `gateway` in it is taken for the holder. One in another network, such as a container's, cannot be
+    it: a forwarder holds the port then.
     """
     owner = port_owner(port)
     if owner is None:
@@ -48,7 +49,7 @@ def gateway_on(port: int) -> Serving | None:
     if owner.pid is not None:
         folder = _locked_folder(owner.pid)
         return None if folder is None else Serving(port, owner.uid, owner.pid, folder)
-    pids = list(_gateways_of(owner.uid))
+    pids = [pid for pid in _gateways_of(owner.uid) if sees_listener(pid, port)]
     return Serving(port, owner.uid, pids[0] if len(pids) == 1 else None) if pids else None
 
 

@@ -24,6 +24,7 @@ from cli.status_verdict import Verdict
 from stores.config.load import interpret
 from stores.port_owner import PortOwner
 from stores.running import Running, Standing
+from stores.serving import Serving
 from stores.target import resolve_target
 
 HERE = Place({"HOME": "/nowhere", "OPENCLAW_STATE_DIR": "/nowhere/state"})
@@ -65,7 +66,7 @@ def refused(code: str, *, admitted: bool = False) -> Knock:
             "container c0ffee",
             id="container",
         ),
-        pytest.param({"holder": PortOwner(4242, None)}, False, "uid 4242", id="no-name"),
+        pytest.param({"holder": PortOwner(4242, None)}, None, "nothing was dialled", id="no-knock"),
     ],
 )
 def test_the_process(aim: dict[str, Any], good: bool | None, said: str):
@@ -74,6 +75,53 @@ def test_the_process(aim: dict[str, Any], good: bool | None, said: str):
     assert found.good is good
     assert said in found.saw
     assert found.good is True or found.command
+
+
+PASSED_ON = [
+    pytest.param(None, "where no process of this machine listens", id="by-the-kernel"),
+    pytest.param(PortOwner(0, None), "through a process of user root", id="hidden"),
+    pytest.param(PortOwner(0, 7, "docker-proxy"), "7 of user root (docker-proxy)", id="seen"),
+    pytest.param(PortOwner(os.geteuid(), 7, "ssh -L"), "(ssh -L)", id="own"),
+]
+
+
+@pytest.mark.parametrize(("holder", "said"), PASSED_ON)
+def test_a_gateway_that_answers_through_something_else_is_no_failure(
+    holder: PortOwner | None, said: str
+):
+    found = judge_process(facts(aim={"holder": holder}, knock=refused("PAIRING_REQUIRED")))
+
+    assert found.good is None
+    assert said in found.saw
+    assert found.where == "container"
+    assert "config set" not in str(found.remedy)
+
+
+@pytest.mark.parametrize(("holder", "said"), PASSED_ON[1:])
+def test_what_does_not_answer_as_a_gateway_is_another_program(holder: PortOwner, said: str):
+    knock = unreachable(Failure.HTTP, Stage.UPGRADE)
+
+    found = judge_process(facts(aim={"holder": holder}, knock=knock))
+
+    assert found.good is False
+    assert said.removeprefix("through ") in found.saw
+    assert found.command == "openclaw config set gateway.port 18799"
+
+
+@pytest.mark.parametrize(
+    ("serving", "good"),
+    [
+        pytest.param(Serving(18789, 4242, 7), False, id="of-another-user"),
+        pytest.param(Serving(18789, os.geteuid(), 7), None, id="own-and-hidden"),
+    ],
+)
+def test_a_gateway_that_has_the_port_itself_passes_nothing_on(serving: Serving, good: bool | None):
+    aim = {"holder": PortOwner(serving.uid, None)}
+
+    found = judge_process(facts(aim=aim, knock=refused("PAIRING_REQUIRED"), serving=serving))
+
+    assert found.good is good
+    assert ("held by a gateway of user uid 4242" in found.saw) is (good is False)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ With the rule published-port a browser of the host comes in by the token alone, 
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,6 +35,22 @@ TOKEN = "the-token-both-sides-know"
 
 
 @frozen
+class Users:
+    """Who runs what, by user id; the forwarder is root's, as the engine's is."""
+
+    gateway: int = 0
+    caller: int = 0
+
+
+ROOT_ALONE = Users()
+
+
+def as_user(uid: int) -> tuple[str, ...]:
+    """Return the words that run a command as a user."""
+    return ("setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups") if uid else ()
+
+
+@frozen
 class Published:
     """A gateway in a container whose port the host publishes on its loopback."""
 
@@ -41,16 +58,17 @@ class Published:
     host: Namespace
     box: Namespace
     home: Path
+    users: Users
 
     def on_host(self, *words: str) -> Finished:
         """Run a command as a user of the host does, who has the token in a configuration."""
-        state_dir = self.home / ".openclaw"
-        return openclaw(state_dir, *words, inside=self.host.words, port=self.gateway.port)
+        inside = (*self.host.words, *as_user(self.users.caller))
+        return openclaw(self.home / ".openclaw", *words, inside=inside, port=self.gateway.port)
 
     def in_box(self, *words: str) -> Finished:
         """Run a command as ``docker exec`` does."""
-        directory = self.gateway.state_dir
-        return openclaw(directory, *words, inside=self.box.words, port=self.gateway.port)
+        inside = (*self.box.words, *as_user(self.users.gateway))
+        return openclaw(self.gateway.state_dir, *words, inside=inside, port=self.gateway.port)
 
     def logged(self, text: str) -> list[str]:
         """Return the lines of the gateway's log that hold a text."""
@@ -64,28 +82,35 @@ class Published:
         return self.host.call(partial(knock, self.gateway.port, **words | page | wanted))
 
 
-def config(folder: Path, **gateway: object) -> Path:
+def config(folder: Path, *, owner: int = 0, **gateway: object) -> Path:
     """Write a configuration with the token and return the state directory."""
     folder.mkdir(parents=True, mode=0o700)
     section = {"auth": {"token": TOKEN}} | gateway
     folder.joinpath("openclaw.json").write_text(json.dumps({"gateway": section}))
+    for one in (folder.parent, folder, folder / "openclaw.json"):
+        os.chown(one, owner, owner)
     return folder
 
 
 @contextmanager
-def publishing(folder: Path, proxies: tuple[str, ...], *words: str) -> Iterator[Published]:
+def publishing(
+    folder: Path, proxies: tuple[str, ...], *words: str, users: Users = ROOT_ALONE
+) -> Iterator[Published]:
     """Run a gateway in a container; trusting the bridge must make no difference."""
-    state_dir = config(folder / "box" / ".openclaw", trustedProxies=list(proxies))
-    config(folder / "host" / ".openclaw")
+    trusted = list(proxies)
+    state_dir = config(folder / "box" / ".openclaw", owner=users.gateway, trustedProxies=trusted)
+    config(folder / "host" / ".openclaw", owner=users.caller)
     with (
         container_network() as (host, box),
-        running_gateway(state_dir, "--bind", "lan", *words, inside=box.words) as gateway,
+        running_gateway(
+            state_dir, "--bind", "lan", *words, inside=(*box.words, *as_user(users.gateway))
+        ) as gateway,
     ):
         forwarder = (sys.executable, str(FORWARDER), str(gateway.port))
         target = f"{BOX_ADDRESS}:{gateway.port}"
         with running(*forwarder, target, port=gateway.port, inside=host.words) as process:
             host.call(partial(wait_for_port, gateway.port, process))
-            yield Published(gateway, host, box, folder / "host")
+            yield Published(gateway, host, box, folder / "host", users)
 
 
 @pytest.fixture(params=[(), ("172.18.0.0/16",)], ids=["no-proxies", "bridge-trusted"])

@@ -1,0 +1,127 @@
+"""A published port as its host's users see it: who runs what must make no difference.
+
+The forwarder is root's, as the engine's is; the gateway in the container and whoever types the
+commands are root, or somebody, or somebody else.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.scenarios.namespaces import new_namespace
+from tests.scenarios.programs import free_port, openclaw, running, wait_for_port
+from tests.scenarios.test_s06_docker_nat import (
+    FORWARDER,
+    Published,
+    Users,
+    as_user,
+    config,
+    publishing,
+)
+
+pytestmark = [pytest.mark.slow, pytest.mark.real("namespaces", "another-user")]
+
+SOMEBODY, ANOTHER = 1000, 4242
+USERS = [
+    pytest.param(Users(gateway=0, caller=0), id="root-root"),
+    pytest.param(Users(gateway=SOMEBODY, caller=0), id="somebody-root"),
+    pytest.param(Users(gateway=0, caller=ANOTHER), id="root-another"),
+    pytest.param(Users(gateway=SOMEBODY, caller=ANOTHER), id="somebody-another"),
+    pytest.param(Users(gateway=SOMEBODY, caller=SOMEBODY), id="somebody-somebody"),
+]
+STATUS = ("gateway", "status")
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Return a folder that every user may enter."""
+    folder = Path(tempfile.mkdtemp(dir="/tmp"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(params=USERS)
+def published(request: pytest.FixtureRequest, folder: Path) -> Iterator[Published]:
+    """Run the gateway as one user and the commands as another."""
+    with publishing(folder, (), users=request.param) as one:
+        yield one
+
+
+def test_a_port_that_is_passed_on_is_no_fault_of_the_set_up(published: Published) -> None:
+    before = published.on_host(*STATUS, "--json")
+    published.on_host("devices", "list")
+    (request_id,) = published.gateway.kept("pending.json")
+    assert published.in_box("devices", "approve", request_id).code == 0
+    after = published.on_host(*STATUS, "--json")
+    said = published.on_host(*STATUS)
+    overview = published.on_host("status")
+
+    for done, let_in in ((before, False), (after, True)):
+        process, handshake, authorisation = done.json["verdicts"].values()
+        assert (process["ok"], handshake["ok"], authorisation["ok"]) == (None, True, let_in)
+        port = published.gateway.port
+        assert re.search(f"answers on port {port} through (a )?process ", process["saw"])
+        assert f"not of {published.home}/.openclaw" in process["saw"]
+        assert process["remedy"]["where"] == "container"
+        assert process["remedy"]["command"] == "docker exec CONTAINER openclaw gateway status"
+    if published.users.caller == 0:  # who may look is told which program it is
+        assert FORWARDER.name in process["saw"]
+    assert after.json["ok"] is True
+    whole = said.out + overview.out
+    assert "lets this command in (admin-capable); a gateway answers on port" in " ".join(
+        overview.out.split()
+    )
+    for wrong in ("failed", "config set gateway.port", "nd that program", "sudo", "something"):
+        assert wrong not in whole
+
+
+def test_a_look_that_dials_nothing_blames_nobody(published: Published) -> None:
+    done = published.on_host(*STATUS, "--no-probe", "--json")
+
+    process = done.json["verdicts"]["process"]
+    assert process["ok"] is None
+    assert "nothing was dialled" in process["saw"]
+    assert process["remedy"]["command"] == "openclaw gateway status"
+
+
+@pytest.mark.parametrize("caller", [0, ANOTHER], ids=["root", "another"])
+def test_a_program_that_is_no_gateway_is_told_as_one(folder: Path, caller: int) -> None:
+    port = free_port()
+    state_dir = config(folder / "home" / ".openclaw", owner=caller)
+    web = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1"]
+    with (
+        new_namespace() as host,
+        running(
+            *as_user(SOMEBODY),
+            *web,
+            "--directory",
+            str(folder),
+            port=port,
+            inside=host.words,
+        ) as process,
+    ):
+        host.call(partial(wait_for_port, port, process))
+        inside = (*host.words, *as_user(caller))
+        done = openclaw(state_dir, *STATUS, "--json", inside=inside, port=port)
+
+    found, handshake, _ = done.json["verdicts"].values()
+    assert (found["ok"], handshake["ok"]) == (False, False)
+    assert "uses another one" not in found["saw"]
+    assert "SimpleHTTP" in handshake["saw"]
+    assert found["remedy"]["command"].startswith("openclaw config set gateway.port ")
+    if caller == 0:
+        assert f"process {process.pid} of user" in found["saw"]
+        assert "http.server" in found["saw"]
+        assert "end that program" in found["remedy"]["sentence"]
+    else:
+        assert "which does not answer as a gateway" in found["saw"]
+        assert "sudo" not in found["remedy"]["sentence"]
