@@ -40,14 +40,23 @@ offline_option = click.option(
 
 
 class _FallBack(Exception):  # noqa: N818  # no error yet: the files may still answer
-    """The gateway cannot help, and the files of this machine may stand in."""
+    """The gateway cannot help, and the files of this machine may stand in.
 
-    def __init__(self, error: UserFacingError, *, asked: bool = False) -> None:
+    Args:
+        credential: Where a secret that it refused came from, in words.
+    """
+
+    def __init__(
+        self, error: UserFacingError, *, asked: bool = False, credential: str = ""
+    ) -> None:
         super().__init__(error.problem)
         self.error = error
         self.asked = asked
+        self.credential = credential
         cause = error.cause if isinstance(error, CallError) else error
         self.answered = isinstance(cause, GatewayRefusedError)
+        # then who holds the port on this machine is not the gateway that answered
+        self.passed_on = isinstance(cause, GatewayRefusedError) and cause.comes_from_elsewhere
 
 
 @define(eq=False)
@@ -147,7 +156,12 @@ class DeviceRoad:
             if clear or not local:
                 raise
             asked = isinstance(cause, GatewayUnreachableError) and cause.asked
-            raise _FallBack(error, asked=asked) from error
+            credential = ""
+            if isinstance(cause, GatewayRefusedError):
+                from cli.refused_here import credential_in_words  # late: only failures need it
+
+                credential = credential_in_words(cause, road, typed())
+            raise _FallBack(error, asked=asked, credential=credential) from error
         self.road = road
         payload = answer.payload if isinstance(answer.payload, dict) else {}
         return {**payload, "source": "gateway"} | _store_of(answer.hello, local=local)
@@ -170,7 +184,8 @@ class DeviceRoad:
             note(printable(f"Using the local state in {files.in_words}"))
             refuse_wrong_store(files, typed())
         else:
-            refuse_wrong_store(files, typed())
+            if not because.passed_on:
+                refuse_wrong_store(files, typed())
             if because.answered and not files.served:
                 # The gateway of a container behind a published port, or of another profile: what
                 # is in these files says nothing about the device it was asked about.
@@ -179,6 +194,8 @@ class DeviceRoad:
                     "answered works on others"
                 )
             why = because.error.problem.partition("; looked for ")[0]
+            if because.credential:
+                why += f"; {because.credential}"
             note(printable(f"{why}; using the local state in {files.in_words}"))
         self._files = files
         return files
@@ -191,7 +208,8 @@ class DeviceRoad:
         cause = error.cause if isinstance(error, CallError) else error
         files = open_files(place())
         try:
-            refuse_wrong_store(files, typed())
+            if not fall_back.passed_on:
+                refuse_wrong_store(files, typed())
         except WrongStoreError as wrong:
             if _is_better(wrong, fall_back):
                 note(printable(error.problem))

@@ -17,7 +17,7 @@ MOST_LINES = 20
 
 _WHERE = {
     "gateway-host": "on the gateway's machine",
-    "container": "on the machine of the gateway's container",
+    "container": "inside the gateway's container",
     "this-device": "here",
     "browser": "in the browser",
 }
@@ -107,7 +107,8 @@ def _what_to_do(error: UserFacingError) -> Iterator[str]:
         # what only this machine knows: the gateway's own command would be typed in the wrong place
         yield _safe(f"{error.remedy[:1].upper()}{error.remedy[1:]}")
         return
-    told = _told_by_gateway(error).get("remedy")
+    typed_here = error.typed_here if isinstance(error, GatewayRefusedError) else None
+    told = typed_here or _told_by_gateway(error).get("remedy")
     remedy = told if isinstance(told, dict) else {}
     command, where = remedy.get("command"), str(remedy.get("where"))
     if not isinstance(command, str) and isinstance(error, GatewayRefusedError):

@@ -66,6 +66,9 @@ class GatewayRefusedError(UserFacingError):
         admitted: Whether it let us in and refused only the request.
         code, details: Of its error object.
         pending_upgrade: The ``pendingUpgrade`` of its hello, when we hold less than we asked for.
+
+    Attributes:
+        typed_here: The remedy of its details as it is typed on this machine, where that differs.
     """
 
     def __init__(
@@ -84,6 +87,14 @@ class GatewayRefusedError(UserFacingError):
         self.details = dict(details)
         self.admitted = admitted
         self.pending_upgrade = pending_upgrade
+        self.typed_here: dict[str, Any] | None = None
+
+    @property
+    def comes_from_elsewhere(self) -> bool:
+        """Tell whether the gateway sees us come from another machine or network than its own."""
+        saw = self.details.get("saw")
+        locality = saw.get("locality") if isinstance(saw, dict) else None
+        return isinstance(locality, dict) and locality.get("why") == "not-loopback"
 
     @property
     def refuses_us(self) -> bool:
@@ -181,7 +192,7 @@ def remedy_of(error: UserFacingError) -> dict[str, Any] | None:
     """Return the remedy as ``{sentence, command?, where}``: what only this machine knows, then
     the gateway's own words."""
     if isinstance(error, GatewayRefusedError) and error.remedy is None:
-        told = error.details.get("remedy")
+        told = error.typed_here or error.details.get("remedy")
         if isinstance(told, dict) and isinstance(told.get("sentence"), str):
             return told
     if error.remedy is None:

@@ -252,11 +252,11 @@ def _with_remedy(error: UserFacingError, road: Road) -> UserFacingError:
     """Add what only this machine knows: how to start its gateway, and who else holds the port."""
     if isinstance(error, CredentialsRequiredError) and road.target.is_local_default:
         _name_who_listens(error, road.target.port)
-    if isinstance(error, GatewayRefusedError) and road.target.is_local_default:
+    if isinstance(error, GatewayRefusedError):
         from cli.device_road import typed  # late, both: only failures need them
-        from cli.whose import name_other_gateway
+        from cli.refused_here import add_what_is_known
 
-        name_other_gateway(error, road.place.paths, road.target.port, typed())
+        add_what_is_known(error, road, typed())
     if error.remedy is not None or not isinstance(error, GatewayUnreachableError):
         return error
     how = error.how

@@ -5,16 +5,13 @@ Rule: judged from gathered facts alone, like the other two.
 
 from __future__ import annotations
 
-import shlex
-
 from cli.failures import GatewayRefusedError
+from cli.refused_here import MISMATCHES, right_secret
 from cli.status_facts import StatusFacts
 from cli.status_verdict import Verdict, of_error, verdict
 from stores.errors import UserFacingError
 
 ADMIN, WRITE, READ = "operator.admin", "operator.write", "operator.read"
-
-_MISMATCHES = ("AUTH_TOKEN_MISMATCH", "AUTH_PASSWORD_MISMATCH")
 
 
 def judge_authorisation(facts: StatusFacts) -> Verdict:
@@ -52,7 +49,7 @@ def _refused(facts: StatusFacts, error: UserFacingError) -> Verdict:
     saw = f"the gateway answered and refused: {error.problem} ({code})"
     if source is not None:
         saw += f"; the credential came from {source}"
-    better = _stale_secret(facts) if code in _MISMATCHES and facts.aim.local else None
+    better = _stale_secret(facts) if code in MISMATCHES and facts.aim.local else None
     if better is not None:
         return verdict(False, f"{saw}, and the gateway runs with another one", better)
     return of_error(False, error, saw)
@@ -64,19 +61,14 @@ def _stale_secret(facts: StatusFacts) -> str | None:
     used = next((one for one in facts.secrets if one.presented), None)
     if own is None or used is None or own.fingerprint == used.fingerprint:
         return None
-    running = facts.aim.running
-    if used.place == "flag":
-        return f"leave it out: `{facts.openclaw} gateway status` finds the configured one"
-    if used.place == "environment":
-        return f"take that variable away with `unset {used.source.removeprefix('env ')}`"
-    if running is not None and running.config_path not in (None, str(_config_path(facts))):
-        path = shlex.quote(str(running.config_path))
-        return f"use its configuration: `OPENCLAW_CONFIG_PATH={path} openclaw gateway status`"
-    return f"let it take the configured one with `{facts.openclaw} gateway restart`"
-
-
-def _config_path(facts: StatusFacts) -> object:
-    return facts.aim.configured.loaded.path
+    return right_secret(
+        used.place,
+        used.source,
+        facts.aim.running,
+        config_path=str(facts.aim.configured.loaded.path),
+        command=f"{facts.openclaw} gateway status",
+        openclaw=facts.openclaw,
+    )
 
 
 def _without_scopes(facts: StatusFacts) -> Verdict:

@@ -13,6 +13,7 @@ from attrs import frozen
 
 from cli.client import Answer, Presented, knock
 from cli.failures import GatewayRefusedError, GatewayUnreachableError
+from cli.refused_here import put_in_place
 from cli.status_aim import Aim
 from stores.errors import UserFacingError
 
@@ -126,6 +127,8 @@ def _knock(
             aim.target, presented, identity, timeout_s=timeout_s, marks=marks, headers=headers
         )
     except UserFacingError as error:
+        if isinstance(error, GatewayRefusedError):
+            put_in_place(error, aim.target, aim.source)
         return Knock(took_ms=_took(marks), error=error)
     return Knock(took_ms=_took(marks), answer=answer)
 

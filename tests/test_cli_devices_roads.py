@@ -280,4 +280,6 @@ def test_elsewhere_a_refusal_names_the_request_and_the_command(machine: Machine)
     assert "Request: AB23-CD45" in lines
     assert "Seen by the gateway: client 172.18.0.1, not local (not-loopback)" in lines
     assert f"Gateway target: {url}" in lines
-    assert lines[-1] == "Run on the gateway's machine: openclaw devices approve AB23-CD45"
+    # loopback was dialled, and the gateway saw another machine: something passes the port on
+    approve = "docker exec CONTAINER openclaw devices approve AB23-CD45"
+    assert lines[-1] == f"Run inside the gateway's container: {approve}"

@@ -57,7 +57,7 @@ def test_a_refusal_is_a_block_of_what_was_seen_why_which_request_and_what_to_typ
     ("where", "words"),
     [
         pytest.param("gateway-host", "on the gateway's machine", id="host"),
-        pytest.param("container", "on the machine of the gateway's container", id="container"),
+        pytest.param("container", "inside the gateway's container", id="container"),
         pytest.param("this-device", "here", id="here"),
         pytest.param("browser", "in the browser", id="browser"),
         pytest.param("somewhere", "on the gateway's machine", id="unknown"),

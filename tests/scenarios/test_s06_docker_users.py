@@ -16,8 +16,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.scenarios.namespaces import new_namespace
-from tests.scenarios.programs import free_port, openclaw, running, wait_for_port
+from tests.scenarios.namespaces import HOST_ADDRESS, new_namespace
+from tests.scenarios.programs import (
+    free_port,
+    openclaw,
+    running,
+    running_gateway,
+    wait_for_port,
+)
 from tests.scenarios.test_s06_docker_nat import (
     FORWARDER,
     Published,
@@ -82,6 +88,52 @@ def test_a_port_that_is_passed_on_is_no_fault_of_the_set_up(published: Published
     )
     for wrong in ("failed", "config set gateway.port", "nd that program", "sudo", "something"):
         assert wrong not in whole
+
+
+def test_the_command_is_typed_in_the_container_and_lets_the_user_in(published: Published) -> None:
+    commands = [("devices", "list"), ("health",), ("devices", "remove", "--yes", "a-device")]
+    refused = [published.on_host(*words) for words in commands]
+    told = published.on_host("health", "--json").json["error"]
+    (request_id,) = published.gateway.kept("pending.json")
+    # what is printed is copied, and then in the wrong place, too
+    again = published.on_host("devices", "approve", request_id)
+
+    approve = f"openclaw devices approve {request_id}"
+    last = f"Run inside the gateway's container: docker exec CONTAINER {approve}"
+    for done in (*refused, again):
+        assert done.code == 1, done
+        assert done.err.splitlines()[-1] == last
+        assert f"the gateway sees it as {HOST_ADDRESS}" in done.err
+        assert "sudo" not in done.err
+    assert told["remedy"]["command"] == f"docker exec CONTAINER {approve}"
+    assert told["remedy"]["where"] == "container"
+    typed_there = told["remedy"]["command"].removeprefix("docker exec CONTAINER openclaw ")
+    assert published.in_box(*typed_there.split()).code == 0
+    assert published.on_host("devices", "list").code == 0
+
+
+def test_a_wrong_token_is_blamed_on_no_other_gateway(published: Published) -> None:
+    for words in (("devices", "list"), ("health",)):
+        refused = published.on_host(*words, "--token", "not-the-token")
+
+        assert refused.code == 1, refused
+        assert "unauthorized: gateway token mismatch\n" in refused.err
+        assert "Credential: --token" in refused.err
+        assert "sudo" not in refused.err
+
+
+def test_a_gateway_of_the_forwarders_user_on_another_port_is_not_taken_for_it(
+    folder: Path,
+) -> None:
+    beside = config(folder / "beside" / ".openclaw")
+    with (
+        publishing(folder, (), users=Users(gateway=0, caller=ANOTHER)) as one,
+        running_gateway(beside, inside=one.host.words),
+    ):
+        refused = one.on_host("devices", "list")
+
+    assert "docker exec CONTAINER openclaw devices approve" in refused.err.splitlines()[-1]
+    assert "sudo" not in refused.err
 
 
 def test_a_look_that_dials_nothing_blames_nobody(published: Published) -> None:

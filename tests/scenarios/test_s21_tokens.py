@@ -68,6 +68,69 @@ def test_a_wrong_token_names_where_it_came_from_even_the_fifth_time(tmp_path: Pa
             assert took_s < 2
 
 
+SAID_OF_A_MISMATCH = "unauthorized: gateway token mismatch; the credential came from"
+
+
+@pytest.mark.parametrize(
+    ("verb", "code"), [(("list",), 0), (("approve", "AAAA-BBBB"), 1)], ids=["list", "approve"]
+)
+def test_the_files_stand_in_for_a_wrong_token_that_is_told_by_its_source(
+    tmp_path: Path, verb: tuple[str, ...], code: int
+) -> None:
+    state_dir = tmp_path / "home" / ".openclaw"
+    written(state_dir)
+    (tmp_path / "wrong").write_text("not-the-right-one")
+    file = f"--token-file {tmp_path}/wrong"
+    with running_gateway(state_dir) as gateway:
+        by_word = gateway.openclaw("devices", *verb, "--token", "not-the-right-one")
+        by_file = gateway.openclaw("devices", *verb, *file.split())
+
+    assert (by_word.code, by_file.code) == (code, code)
+    for done, source in ((by_word, "--token"), (by_file, file)):
+        said = f"{SAID_OF_A_MISMATCH} {source}: leave it out; using the local state in "
+        assert said in done.err
+        assert "gateway.remote" not in done.err
+        assert "not-the-right-one" not in done.err
+
+
+def test_the_way_to_the_right_token_is_the_one_that_status_knows(tmp_path: Path) -> None:
+    state_dir = tmp_path / "home" / ".openclaw"
+    written(state_dir)
+    (tmp_path / "pinned").write_text(NEW)
+    wrong = ("--token", "not-the-right-one")
+    with running_gateway(state_dir, "--token-file", str(tmp_path / "pinned")) as gateway:
+        by_flag = gateway.openclaw("health", *wrong, "--json")
+        by_config = gateway.openclaw("health", "--json")
+        listed = gateway.openclaw("devices", "list")
+        probed = gateway.openclaw("gateway", "status", *wrong, "--json")
+
+    assert by_flag.json["error"]["message"] == "unauthorized: gateway token mismatch"
+    assert by_flag.json["error"]["remedy"]["command"] == "openclaw health"
+    assert "Leave it out: `openclaw health`" in by_flag.err.splitlines()[-1]
+    restart = "let it take the configured one with `openclaw gateway restart`"
+    assert by_config.json["error"]["remedy"]["sentence"] == restart
+    assert f"{SAID_OF_A_MISMATCH} gateway.auth.token in {state_dir}/openclaw.json: {restart}; " in (
+        listed.err
+    )
+    told = probed.json["verdicts"]["authorisation"]["remedy"]["sentence"]
+    assert told == "leave it out: `openclaw gateway status` finds the configured one"
+
+
+def test_a_variable_with_another_token_is_to_be_taken_away(tmp_path: Path) -> None:
+    state_dir = tmp_path / "home" / ".openclaw"
+    state_dir.mkdir(parents=True, mode=0o700)
+    (state_dir / "openclaw.json").write_text("{gateway: {}}")
+    (tmp_path / "pinned").write_text(NEW)
+    wrong = {"OPENCLAW_GATEWAY_TOKEN": "of-another-machine"}
+    with running_gateway(state_dir, "--token-file", str(tmp_path / "pinned")) as gateway:
+        done = gateway.openclaw("devices", "list", env=wrong)
+
+    variable = "OPENCLAW_GATEWAY_TOKEN"
+    way = f"env {variable}: take that variable away with `unset {variable}`; using the local state"
+    assert done.code == 0, done.err
+    assert f"{SAID_OF_A_MISMATCH} {way}" in done.err
+
+
 def test_another_token_in_the_environment_breaks_no_local_command(tmp_path: Path) -> None:
     state_dir = tmp_path / "home" / ".openclaw"
     written(state_dir)
