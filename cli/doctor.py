@@ -1,4 +1,4 @@
-"""`openclaw doctor`: what is set up wrong, found without asking the gateway anything."""
+"""`openclaw doctor`: what is set up wrong, found without asking the gateway more than whether it lives."""
 
 from __future__ import annotations
 

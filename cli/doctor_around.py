@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 #: Troubles of a service that concern somebody only who has one.
 _OF_A_UNIT = ("unit-masked", "unit-stale", "no-linger", "no-user-manager", "no-bus-package")
 _OF_THE_PORT = ("port-of-another-unit", "port-of-another-user", "port-of-another-program")
+#: A gateway of this machine answers sooner, s.
+_ANSWERS_WITHIN_S = 1.0
 _TITLES = {
     "unit-masked": "The gateway's service is masked",
     "unit-stale": "The gateway's service is set up for another version, or was changed by hand",
@@ -51,7 +53,7 @@ def service(scene: Scene, here: Place) -> Iterator[Finding]:
             yield from map(_told, unit)
             yield from _failed(scene, report.state, system=system)
         if not system:
-            yield from map(_told, port)
+            yield from (_of_the_port(one, facts.port) for one in port)
     if _in_container() and scene.loaded is not None:
         bind = scene.loaded.config.gateway.bind
         if bind not in ("loopback", "auto"):
@@ -80,6 +82,25 @@ def _told(one: Verdict) -> Finding:
         title=_TITLES[name],
         saw=one.problem,
         command=one.command,
+    )
+
+
+def _of_the_port(one: Verdict, port: int | None) -> Finding:
+    """Return that somebody has the port; of who only passes it on to a gateway, that it is so."""
+    from cli.health_probe import lives  # late, both: the port is seldom somebody else's
+    from stores.serving import gateway_on
+
+    told = _told(one)
+    if port is None or told.id == "port-of-another-unit" or gateway_on(port) is not None:
+        return told
+    if not lives(port, within_s=_ANSWERS_WITHIN_S):
+        return told
+    return Finding(
+        id="port-passed-on",
+        severity=Severity.INFO,
+        title="A gateway answers through a program that passes its port on, as a container's is",
+        saw=one.problem.partition(";")[0],
+        command="docker exec CONTAINER openclaw doctor",
     )
 
 

@@ -59,6 +59,15 @@ def probe(here: Place, options: TargetOptions) -> int:
     return DONE
 
 
+def lives(port: int, *, within_s: float) -> bool:
+    """Tell whether a gateway answers on a port of this machine, with TLS or without."""
+    for tls in (False, True):
+        with contextlib.suppress(ProbeError):
+            _ask(port, tls=tls, deadline=time.monotonic() + within_s)
+            return True
+    return False
+
+
 def _place_of(here: Place, note: Mapping[str, Any]) -> tuple[int, bool]:
     """Return the port of the gateway and whether it speaks TLS: as it says itself, else as set."""
     port, tls = note.get("port"), note.get("tls")

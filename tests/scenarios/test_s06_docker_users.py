@@ -6,6 +6,7 @@ commands are root, or somebody, or somebody else.
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import sys
@@ -26,6 +27,7 @@ from tests.scenarios.programs import (
 )
 from tests.scenarios.test_s06_docker_nat import (
     FORWARDER,
+    TOKEN,
     Published,
     Users,
     as_user,
@@ -134,6 +136,20 @@ def test_a_gateway_of_the_forwarders_user_on_another_port_is_not_taken_for_it(
 
     assert "docker exec CONTAINER openclaw devices approve" in refused.err.splitlines()[-1]
     assert "sudo" not in refused.err
+
+
+def test_the_doctor_finds_nothing_wrong_with_such_a_port(published: Published) -> None:
+    file = published.home / ".openclaw" / "openclaw.json"
+    gateway = {"auth": {"token": TOKEN}, "port": published.gateway.port}
+    file.write_text(json.dumps({"gateway": gateway}))
+
+    done = published.on_host("doctor", "--json")
+
+    ports = {one["id"]: one for one in done.json["findings"] if one["id"].startswith("port-")}
+    assert list(ports) == ["port-passed-on"]
+    assert ports["port-passed-on"]["severity"] == "info"
+    assert ports["port-passed-on"]["command"] == "docker exec CONTAINER openclaw doctor"
+    assert f"port {published.gateway.port} is held by" in ports["port-passed-on"]["saw"]
 
 
 def test_a_look_that_dials_nothing_blames_nobody(published: Published) -> None:
