@@ -68,28 +68,48 @@ def told_to_end(gateway: Gateway, refused: Finished) -> None:
     assert gateway.end() == 0
 
 
-def test_who_has_nothing_that_counts_any_more_is_told_the_way_without(state_dir: Path) -> None:
+@pytest.mark.parametrize("allowed", [False, True], ids=["proxy-elsewhere", "proxy-on-loopback"])
+@pytest.mark.parametrize("lost", [False, True], ids=["paired", "identity-lost"])
+def test_from_a_proxy_back_to_a_token(state_dir: Path, allowed: bool, lost: bool) -> None:
     with running_gateway(state_dir, port=port_of(state_dir), pinned=False) as gateway:
         assert gateway.openclaw("health").code == 0
-        change(gateway, "trusted-proxy")
-        assert gateway.openclaw("gateway", "restart").code == 0
+        behind_a_proxy(gateway, allowed=allowed)
+        change(gateway, "token")
+        if lost:
+            shutil.rmtree(state_dir / "identity")
+
+        restarted = gateway.openclaw("gateway", "restart")
+        well = gateway.openclaw("health")
+
+        assert restarted.code == 0, restarted
+        assert well.code == 0, well
+
+
+@pytest.mark.parametrize("allowed", [False, True], ids=["proxy-elsewhere", "proxy-on-loopback"])
+def test_who_has_nothing_that_counts_any_more_is_told_the_way_without(
+    state_dir: Path, allowed: bool
+) -> None:
+    with running_gateway(state_dir, port=port_of(state_dir), pinned=False) as gateway:
+        assert gateway.openclaw("health").code == 0
+        behind_a_proxy(gateway, allowed=allowed)
+        # else the command lets itself in again by the files
+        alone = ("config", "set", "gateway.pairing.autoApproveLocal", "false")
+        assert gateway.openclaw(*alone).code == 0
         change(gateway, "token")
         shutil.rmtree(state_dir / "identity")
 
         refused = gateway.openclaw("gateway", "restart", "--json")
 
-        assert refused.json["error"]["details"]["code"] == "AUTH_UNAUTHORIZED"
+        code = "AUTH_IDENTITY_HEADER_REQUIRED" if allowed else "AUTH_UNAUTHORIZED"
+        assert refused.json["error"]["details"]["code"] == code
         told_to_end(gateway, refused)
 
 
-def test_behind_a_proxy_of_the_own_machine_the_way_without_a_user_is_told(state_dir: Path) -> None:
-    with running_gateway(state_dir, port=port_of(state_dir), pinned=False) as gateway:
-        assert gateway.openclaw("health").code == 0
+def behind_a_proxy(gateway: Gateway, *, allowed: bool) -> None:
+    """Let a proxy sign users in, from this machine if ``allowed``."""
+    if allowed:
         here = ("gateway.trustedProxies", '["127.0.0.1"]')
         for words in (here, ("gateway.auth.trustedProxy.allowLoopback", "true")):
             assert gateway.openclaw("config", "set", *words).code == 0
-        change(gateway, "trusted-proxy")
-        assert gateway.openclaw("gateway", "restart").code == 0
-        change(gateway, "token")
-
-        told_to_end(gateway, gateway.openclaw("gateway", "restart"))
+    change(gateway, "trusted-proxy")
+    assert gateway.openclaw("gateway", "restart").code == 0
