@@ -184,8 +184,8 @@ def _already_running(path: Path, note: dict[str, Any]) -> AlreadyRunningError:
     said = f" ({', '.join(facts)})" if facts else ""
     return AlreadyRunningError(
         f"a gateway is already running on {path.parent}{said}",
-        remedy="use that one (`openclaw health`), stop it with `openclaw gateway stop`, or run a second "
-        "one with `openclaw --profile NAME gateway run`",
+        remedy="look at that one with `openclaw gateway status`, start it anew with `openclaw gateway "
+        "restart`, or run a second one with `openclaw --profile NAME gateway run`",
     )
 
 

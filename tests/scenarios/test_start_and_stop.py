@@ -20,6 +20,7 @@ from tests.scenarios.programs import (
     Finished,
     eventually,
     free_port,
+    openclaw,
     running,
     running_gateway,
 )
@@ -50,6 +51,7 @@ def test_a_second_gateway_on_the_same_state_names_the_first(state_dir: Path, por
 
         done, took_s = refused_run(state_dir, "--port", str(number))
         still_well = gateway.openclaw("health")
+        named = openclaw(state_dir, "gateway", "status")  # without the port, as it is offered
 
     assert done.code == 78
     assert took_s < 2.0
@@ -57,6 +59,10 @@ def test_a_second_gateway_on_the_same_state_names_the_first(state_dir: Path, por
     assert f"port {gateway.port}" in done.err
     assert re.search(r"since 20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ", done.err)
     assert still_well.code == 0
+    assert "`openclaw gateway status`" in done.err
+    assert "`openclaw gateway restart`" in done.err
+    assert "`openclaw health`" not in done.err, "it looks at the port of the file alone"
+    assert f"listening on port {gateway.port}" in named.out
 
 
 def test_a_foreign_program_on_the_port_is_named_as_foreign(state_dir: Path) -> None:
