@@ -135,6 +135,12 @@ def _usage(error: click.UsageError, words: Sequence[str], *, as_json: bool) -> i
     path = error.ctx.command_path if error.ctx else _path_of(words)
     problem = _meant(error, error.format_message()).rstrip(".")
     remedy = f"see `{path} --help`"
+    if any(word.startswith("--config") for word in words):
+        from cli import config_option  # late: only this mistake needs it
+
+        if config_option.is_meant(error, words):
+            rest, file = config_option.without_file(words)
+            problem, remedy = config_option.instead(file, _typed(rest))
     if path == f"{PROGRAM} nodes invoke" and "'--offline'" in problem:
         problem = "a node is asked by the running gateway alone, without --offline"
         remedy = "start it with `openclaw gateway run`"

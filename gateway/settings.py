@@ -21,7 +21,7 @@ from gateway.tls import ServerTls
 from stores.config.load import LoadedConfig
 from stores.config.model import PairingConfig, TrustedProxyConfig
 from stores.devices import PairingLimits
-from stores.paths import Paths
+from stores.paths import FOUND_IN_STATE_DIR, Paths
 
 #: Modes with a secret that everybody shares: a rule asks for it.
 _WITH_SECRET = (AuthMode.TOKEN, AuthMode.PASSWORD)
@@ -172,6 +172,8 @@ def command_words(
         program = shlex.quote(str(path.absolute()))
     if port is not None:
         program = f"OPENCLAW_GATEWAY_PORT={port} {program}"
+    if paths.config_source != FOUND_IN_STATE_DIR:
+        program = f"OPENCLAW_CONFIG_PATH={shlex.quote(str(paths.config_path))} {program}"
     if env.get("OPENCLAW_STATE_DIR", "").strip():
         program = f"OPENCLAW_STATE_DIR={shlex.quote(str(paths.state_dir))} {program}"
     elif paths.profile is not None:

@@ -190,6 +190,24 @@ LIVES = pytest.mark.parametrize(
             "OPENCLAW_STATE_DIR='/my state' openclaw",
             id="state-dir",
         ),
+        pytest.param(
+            {},
+            Paths(Path("/s"), Path("/my c.json"), "--config"),
+            "OPENCLAW_CONFIG_PATH='/my c.json' openclaw",
+            id="config-by-option",
+        ),
+        pytest.param(
+            {"OPENCLAW_STATE_DIR": "/s"},
+            Paths(Path("/s"), Path("/c"), "env OPENCLAW_CONFIG_PATH"),
+            "OPENCLAW_STATE_DIR=/s OPENCLAW_CONFIG_PATH=/c openclaw",
+            id="config-by-variable",
+        ),
+        pytest.param(
+            {},
+            Paths(Path("/s"), Path("/c"), "--config", "spare"),
+            "OPENCLAW_CONFIG_PATH=/c openclaw --profile spare",
+            id="config-of-a-profile",
+        ),
         pytest.param({}, Paths(Path("/s"), Path("/s/c")), "openclaw", id="the-usual-place"),
     ],
 )

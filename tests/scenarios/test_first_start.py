@@ -118,6 +118,8 @@ def test_config_names_the_file_to_use(state_dir: Path, tmp_path: Path) -> None:
     assert not state_dir.joinpath("openclaw.json").exists()
     assert json.loads(file.read_text())["gateway"]["auth"] == section["auth"]
     assert str(file) in gateway.said()
+    command = f"OPENCLAW_CONFIG_PATH={file} openclaw devices list"
+    assert command in gateway.said(), "commands find its secret there"
 
 
 INVALID = [
