@@ -268,7 +268,8 @@ def build(
         if log is not None:
             log.adjust(**_levels(start.options, loaded))
         now = runtime.settings
-        describe(_in_force(loaded, str(now.secrets.mode), now.secrets.secret, now.tls))
+        found = _in_force(loaded, str(now.secrets.mode), now.secrets.secret, now.tls)
+        describe(found | {"secretSource": now.secret_source})
 
     reloader = Reloader(
         runtime,

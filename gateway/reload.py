@@ -173,8 +173,8 @@ class Reloader:
         if why is not None:
             raise AccidentError(
                 why,
-                remedy="go back with `openclaw config rollback good --yes`, or restart the gateway "
-                "if this is what you want",
+                remedy="go back with `openclaw config rollback good --yes`; only a restart would "
+                "take it in as it is",
             )
 
     async def _skip(self, error: UserFacingError, *, told: bool) -> Reloaded:
@@ -197,7 +197,12 @@ class Reloader:
         if settings.secrets.mode is not runtime.settings.secrets.mode:
             # Without its key too: a password that appears makes the mode password.
             kept = runtime.settings
-            settings = evolve(settings, secrets=kept.secrets, proxy=kept.proxy)
+            settings = evolve(
+                settings,
+                secrets=kept.secrets,
+                secret_source=kept.secret_source,
+                proxy=kept.proxy,
+            )
             waiting = tuple(dict.fromkeys([*waiting, MODE]))
         if not applied and settings.secrets != runtime.settings.secrets:
             applied = (f"gateway.auth.{settings.secrets.mode}File",)

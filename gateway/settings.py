@@ -55,6 +55,7 @@ class Settings:
     Args:
         proxy: What a proxy that signs users in must say; None but in mode trusted-proxy.
         rules: Who is let in without being asked about.
+        secret_source: Where the secret comes from, in words.
         secret_files: Files that hold a secret of ours; a change there is a change of configuration.
         tls: What new connections are shown; None where nothing is encrypted.
     """
@@ -70,6 +71,7 @@ class Settings:
     throttle: ThrottleLimits
     proxy: ProxyAuth | None = None
     rules: tuple[Rule, ...] = ()
+    secret_source: str | None = None
     secret_files: tuple[Path, ...] = ()
     tls: ServerTls | None = None
     page: PageSettings = PageSettings()  # frozen

@@ -158,7 +158,10 @@ def settings_of(start: Start, loaded: LoadedConfig) -> Settings:
     settings = derive(loaded, mode, start.env, auto_approve=start.options.auto_approve)
     tls = tls_in_force(loaded, start.loaded, start.env, start.paths)
     return evolve(
-        settings, tls=tls, secret_files=settings.secret_files + (tls.files if tls else ())
+        settings,
+        secret_source=auth.secret.source if auth.secret else None,
+        tls=tls,
+        secret_files=settings.secret_files + (tls.files if tls else ()),
     )
 
 

@@ -54,7 +54,7 @@ class Running:
     config_digest: str | None = None
     auth_mode: str | None = None
     secret_fingerprint: str | None = None
-    #: Where the secret came from when the gateway started.
+    #: Where the secret in force comes from.
     secret_source: str | None = None
     tls_fingerprint: str | None = None
 
