@@ -7,37 +7,32 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
 
+from cli.config_runs import Runs, what_runs
+from cli.config_validate import start_problem, validate
 from cli.config_versions import convert, diff, rollback
 from cli.config_words import (
     as_json,
     in_short,
-    plan_of,
+    not_believed,
     running_gateway,
     shown,
     unset_in_words,
     when,
 )
-from cli.explain import print_failure
-from cli.failures import FAILED, envelope
 from cli.late_group import WholeGroup
 from cli.output import json_text, note, printable, say
 from cli.place import Place, place
-from stores.config.accident import looks_like_accident
 from stores.config.edit import ConflictError, Edit, set_value, unset_value
 from stores.config.keypath import MISSING, KeyPath, dotted, parse_key
 from stores.config.kinds import REDACTED
 from stores.config.known import Known, Standing, know, value_of
 from stores.config.load import (
-    InvalidConfigError,
-    LoadedConfig,
     digest_of,
     in_force,
-    load_config,
     put_together,
     read_text,
 )
@@ -156,13 +151,19 @@ def set_key(  # one word for each option
     text = value if value is not None else _read_value(from_file)
     parsed = _parse_value(text, known, strict=strict_json)
     here = place()
-    base = if_hash or _digest_now(here)
+    base, runs = if_hash or _digest_now(here), what_runs(here.paths, here.env)
     edit = _edited(
         lambda: set_value(
-            here.paths, known.path, parsed, env=here.env, base_digest=base, dry_run=dry_run
+            here.paths,
+            known.path,
+            parsed,
+            env=here.env,
+            base_digest=base,
+            dry_run=dry_run,
+            judge=runs.refuse_while_lost,
         )
     )
-    _tell(here, edit, known, json_wanted=json_wanted, dry_run=dry_run)
+    _tell(here, edit, known, runs, json_wanted=json_wanted, dry_run=dry_run)
 
 
 @config.command("unset")
@@ -173,11 +174,18 @@ def set_key(  # one word for each option
 def unset(*, key: str, dry_run: bool, if_hash: str | None, json_wanted: bool) -> None:
     """Remove KEY, so that its default applies."""
     here, path = place(), parse_key(key)
-    base = if_hash or _digest_now(here)
+    base, runs = if_hash or _digest_now(here), what_runs(here.paths, here.env)
     edit = _edited(
-        lambda: unset_value(here.paths, path, env=here.env, base_digest=base, dry_run=dry_run)
+        lambda: unset_value(
+            here.paths,
+            path,
+            env=here.env,
+            base_digest=base,
+            dry_run=dry_run,
+            judge=runs.refuse_while_lost,
+        )
     )
-    _tell(here, edit, know(path), json_wanted=json_wanted, dry_run=dry_run)
+    _tell(here, edit, know(path), runs, json_wanted=json_wanted, dry_run=dry_run)
 
 
 def _digest_now(here: Place) -> str:
@@ -230,16 +238,23 @@ def _parse_value(text: str, known: Known, *, strict: bool) -> Any:
     return value
 
 
-def _tell(here: Place, edit: Edit, known: Known, *, json_wanted: bool, dry_run: bool) -> None:
+def _tell(
+    here: Place, edit: Edit, known: Known, runs: Runs, *, json_wanted: bool, dry_run: bool
+) -> None:
     """Print what changed, when it counts, and what to look out for."""
-    running = running_gateway(here.paths)
+    planned, accident = runs.plan_of(edit), runs.accident_in(edit)
     for warning in edit.loaded.warnings:
         if edit.before is None or warning not in edit.before.warnings:
             note(f"warning: {printable(warning)}")
-    for warning in _unwise(here, edit, running is not None):
-        note(f"warning: {printable(warning)}")
+    problem = start_problem(here, edit.loaded)
+    if problem is not None:
+        note(f"warning: the gateway does not start like this: {printable(problem)}")
+    if accident is not None:
+        note(f"warning: {printable(not_believed(accident))}")
+    believed = accident is None
     if json_wanted:
-        say(json_text(as_json(edit, known, running, dryRun=dry_run)))
+        told = as_json(edit, known, runs.running, planned, believed=believed, dryRun=dry_run)
+        say(json_text(told))
         return
     key = printable(dotted(known.path))
     old = in_short(known, value_of(edit.old_document, known.path))
@@ -250,78 +265,11 @@ def _tell(here: Place, edit: Edit, known: Known, *, json_wanted: bool, dry_run: 
     say(f"{key}: {old} → {new}")
     if dry_run:
         say("Nothing was written (--dry-run).")
-    for line in when(plan_of(edit), running, str(edit.loaded.path)):
+    for line in when(planned, runs.running, str(edit.loaded.path), believed=believed):
         say(printable(line))
 
 
-def _unwise(here: Place, edit: Edit, runs: bool) -> list[str]:  # noqa: FBT001  # a fact
-    """Return what a user should know of a change that is valid."""
-    warnings = []
-    problem = _start_problem(here, edit.loaded)
-    if problem is not None:
-        warnings.append(f"the gateway does not start like this: {problem}")
-    accident = looks_like_accident(edit.before, edit.loaded) if edit.before is not None else None
-    if accident is not None and runs:
-        warnings.append(
-            f"{accident}: the running gateway takes that for an accident and keeps what it has "
-            "until it is restarted"
-        )
-    return warnings
-
-
-def _start_problem(here: Place, loaded: LoadedConfig) -> UserFacingError | None:
-    from stores.config.startup import refuse_unsafe_start  # late: only changes ask
-    from stores.credentials import resolve_gateway_auth
-
-    try:
-        refuse_unsafe_start(loaded.config, resolve_gateway_auth(loaded, here.env))
-    except UserFacingError as error:
-        return error
-    return None
-
-
-@config.command("validate")
-@_json
-@click.pass_context
-def validate(context: click.Context, *, json_wanted: bool) -> None:
-    """Check the file; every problem is told with its line, its key and what to do."""
-    here = place()
-    file, _ = in_force(here.paths)
-    try:
-        loaded = load_config(here.paths, here.env)
-        problem = _start_problem(here, loaded)
-        if problem is not None:
-            raise problem
-        if not loaded.exists and loaded.warnings:  # a file named outright
-            raise ConfigError(loaded.warnings[0], remedy="correct the name, or make the file")
-    except UserFacingError as error:
-        _tell_invalid(error, file, json_wanted=json_wanted)
-        context.exit(FAILED)
-    for warning in loaded.warnings:
-        note(f"warning: {printable(warning)}")
-    if json_wanted:
-        warnings = list(loaded.warnings)
-        say(json_text({"valid": True, "path": str(file), "warnings": warnings}))
-    else:
-        state = "" if loaded.exists else " (it does not exist, so the defaults apply)"
-        say(f"Valid: {printable(file)}{state}")
-
-
-def _tell_invalid(error: UserFacingError, file: Path, *, json_wanted: bool) -> None:
-    faults = error.faults if isinstance(error, InvalidConfigError) else ()
-    if json_wanted:
-        problems = [
-            {"path": one.key, "file": str(one.path), "line": one.line, "message": one.text}
-            | {"remedy": one.remedy}
-            for one in faults
-        ]
-        said = envelope(error, FAILED) | {"valid": False, "path": str(file), "problems": problems}
-        say(json_text(said))
-    if not faults:
-        print_failure(error, FAILED, as_json=False)
-    for one in faults:
-        note(printable(one.problem))
-        note(f"  {printable(one.remedy)}")
+config.add_command(validate)
 
 
 @config.command("schema")

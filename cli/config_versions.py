@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from cli.config_words import applies, plan_of, running_gateway, when
+from cli.config_runs import what_runs
+from cli.config_words import applies, not_believed, when
 from cli.failures import FAILED, failed_report
 from cli.output import json_text, note, printable, say, table
 from cli.place import Place, place
@@ -88,24 +89,28 @@ def rollback(
         _list(here.paths, json_wanted=json_wanted)
         return
     found = find_version(here.paths, wanted)
+    runs = what_runs(here.paths, here.env)
     edit = roll_back(here.paths, found, env=here.env, dry_run=not yes)
     if not yes:
         _preview(here.paths, found, wanted, json_wanted=json_wanted)
         context.exit(FAILED)
-    running, planned = running_gateway(here.paths), plan_of(edit)
+    planned, accident = runs.plan_of(edit), runs.accident_in(edit)
+    if accident is not None:
+        note(f"warning: {printable(not_believed(accident))}")
     if json_wanted:
         said: dict[str, Any] = {
             "path": str(edit.loaded.path),
             "version": _as_json(here.paths, found),
             "changed": edit.changes,
             "hash": edit.loaded.digest,
-            "applies": applies(planned),
+            "applies": applies(planned, believed=accident is None),
             "restartRequired": list(planned.restart) if planned else [],
         }
         say(json_text(said))
         return
     say(f"{printable(edit.loaded.path)} is what it was at {found.when}.")
-    for line in when(planned, running, str(edit.loaded.path)):
+    path = str(edit.loaded.path)
+    for line in when(planned, runs.running, path, believed=accident is None):
         say(printable(line))
 
 

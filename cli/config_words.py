@@ -13,7 +13,7 @@ from stores.config.edit import Edit
 from stores.config.keypath import MISSING, KeyPath, dotted, look_up
 from stores.config.kinds import REDACTED
 from stores.config.known import Known, Standing, value_of
-from stores.config.plan import ReloadPlan, plan
+from stores.config.plan import ReloadPlan
 from stores.config.redact import redact
 from stores.paths import Paths
 
@@ -88,17 +88,19 @@ def unset_in_words(known: Known, key: str) -> str:
     return f"{key} is valid but unset ({doc.removesuffix('.')})"
 
 
-def plan_of(edit: Edit) -> ReloadPlan | None:
-    """Return what a change means for a running gateway, None if that cannot be told."""
-    if edit.before is None:
-        return None
-    return plan(edit.before.config, edit.loaded.config)
+def when(
+    found: ReloadPlan | None, running: Running | None, path: str, *, believed: bool = True
+) -> Iterator[str]:
+    """Yield when a change counts, for a user to read.
 
-
-def when(found: ReloadPlan | None, running: Running | None, path: str) -> Iterator[str]:
-    """Yield when a change counts, for a user to read."""
+    Args:
+        believed: Whether the running gateway does not take it for an accident.
+    """
     if running is not None and running.config_path not in (None, path):
         yield f"The running gateway (pid {running.pid}) uses another file: {running.config_path}"
+        return
+    if running is not None and not believed:
+        yield f"The running gateway (pid {running.pid}) keeps what it has."
         return
     if found is None:
         yield "The file could not be used before; the gateway takes it as soon as it is valid."
@@ -117,16 +119,31 @@ def when(found: ReloadPlan | None, running: Running | None, path: str) -> Iterat
         yield "Restart it with `openclaw gateway restart`."
 
 
-def applies(found: ReloadPlan | None) -> str:
+def not_believed(accident: str) -> str:
+    """Return the warning of a change that the running gateway takes for an accident."""
+    return (
+        f"{accident}: the running gateway takes that for an accident and keeps what it has until it "
+        "is restarted"
+    )
+
+
+def applies(found: ReloadPlan | None, *, believed: bool = True) -> str:
     """Return when a change counts, for a program: ``live``, ``restart`` or ``none``."""
-    if found is None or found.restart:
+    if found is None or found.restart or not believed:
         return "restart"
     return "live" if found.apply else "none"
 
 
-def as_json(edit: Edit, known: Known, running: Running | None, **more: Any) -> Mapping[str, Any]:
+def as_json(
+    edit: Edit,
+    known: Known,
+    running: Running | None,
+    found: ReloadPlan | None,
+    *,
+    believed: bool,
+    **more: Any,
+) -> Mapping[str, Any]:
     """Return a change as `--json` prints it."""
-    found = plan_of(edit)
     return {
         "key": dotted(known.path),
         "old": shown(known.path, value_of(edit.old_document, known.path)),
@@ -135,7 +152,7 @@ def as_json(edit: Edit, known: Known, running: Running | None, **more: Any) -> M
         "written": edit.written,
         "path": str(edit.loaded.path),
         "hash": edit.loaded.digest,
-        "applies": applies(found),
+        "applies": applies(found, believed=believed),
         "restartRequired": list(found.restart) if found else [],
         "gatewayPid": running.pid if running else None,
         "warnings": list(edit.loaded.warnings),

@@ -63,8 +63,13 @@ def with_secret(tmp_path: Path) -> None:
     write(tmp_path, f'{{gateway: {{port: 1, auth: {{token: "{SECRET}", mode: "token"}}}}}}')
 
 
-def running(tmp_path: Path, config: str = "openclaw.json") -> None:
-    """Leave the note of a gateway that runs: this very process."""
+def running(tmp_path: Path, config: str = "openclaw.json", *, digest: str | None = None) -> None:
+    """Leave the note of a gateway that runs: this very process.
+
+    Args:
+        digest: Of the text that it took in.
+    """
     pid = os.getpid()
     note = {"pid": pid, "startTime": start_time_of(pid), "configPath": str(tmp_path / config)}
+    note |= {"configDigest": digest}
     (tmp_path / "gateway.lock").write_text(json.dumps(note))

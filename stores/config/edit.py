@@ -105,6 +105,7 @@ def set_value(
     env: Mapping[str, str],
     base_digest: str | None = None,
     dry_run: bool = False,
+    judge: Judge | None = None,
 ) -> Edit:
     """Set one key in the configuration file in force; comments, order and layout stay.
 
@@ -119,7 +120,7 @@ def set_value(
         ConflictError: the file is another one than ``base_digest`` names.
         ConfigError: the result would not be valid, the key lives in an included file, the file
             cannot be edited in place, or the environment says that it is read-only. The file is
-            untouched.
+            untouched. Also whatever ``judge`` raises, in a dry run too.
     """
     path = parse_key(key) if isinstance(key, str) else key
     if _holds(value, REDACTED):
@@ -136,7 +137,9 @@ def set_value(
         refuse_included(file, raw, here, value)
         return put_key(file, text, here, value)
 
-    return change_text(paths, change, env=env, base_digest=base_digest, dry_run=dry_run)
+    return change_text(
+        paths, change, env=env, base_digest=base_digest, dry_run=dry_run, judge=judge
+    )
 
 
 def unset_value(
@@ -146,6 +149,7 @@ def unset_value(
     env: Mapping[str, str],
     base_digest: str | None = None,
     dry_run: bool = False,
+    judge: Judge | None = None,
 ) -> Edit:
     """Remove one key from the configuration file in force; comments, order and layout stay.
 
@@ -165,7 +169,9 @@ def unset_value(
             )
         return drop_key(file, raw, here)
 
-    return change_text(paths, change, env=env, base_digest=base_digest, dry_run=dry_run)
+    return change_text(
+        paths, change, env=env, base_digest=base_digest, dry_run=dry_run, judge=judge
+    )
 
 
 def ensure_token(paths: Paths, *, env: Mapping[str, str], new_token: Callable[[], str]) -> Path:
@@ -212,10 +218,12 @@ def change_text(
         text = change(file, raw)
         loaded = _checked(file, raw, text, env)
         edit = Edit(loaded, _usable(file, raw, env), raw, _readable(file, raw))
-        if dry_run or text == raw:
+        if text == raw:
             return edit
         if judge is not None:
             judge(loaded)
+        if dry_run:
+            return edit
         write_text(paths, file, raw, text)
         return Edit(loaded, edit.before, raw, edit.old_document, written=True)
 

@@ -216,7 +216,8 @@ def last_known_good(paths: Paths) -> Version | None:
 def load_last_known_good(paths: Paths, env: Mapping[str, str]) -> LoadedConfig | None:
     """Load the last version that a gateway ran with, with its names relative to where it was.
 
-    ``path`` of the result is the file in force, which is the one to watch and to repair.
+    ``path`` of the result is the file in force, which is the one to watch and to repair, and
+    ``digest`` that of the text the file had, without what it included.
 
     Raises:
         ConfigError: it cannot be used any more, for what it names is gone.
@@ -230,4 +231,6 @@ def load_last_known_good(paths: Paths, env: Mapping[str, str]) -> LoadedConfig |
     suffix = ".toml" if kind == "toml" else ".json"
     as_if = file if format_of(file) == kind else file.with_suffix(suffix)
     loaded = interpret(as_if, text, env, ignored_path=ignored)
-    return evolve(loaded, path=file, sources=(file,))
+    return evolve(
+        loaded, path=file, sources=(file,), digest=digest_of(good.read()), read_from=good.path
+    )

@@ -57,6 +57,7 @@ class LoadedConfig:
     ``document`` is what the files say with includes merged and ``${VAR}`` still in place: what
     commands may show (redacted) and must write back. ``config`` has the variables filled in.
     ``digest`` is the SHA-256 of the file itself; ``sources`` all files read, itself first.
+    ``read_from`` is where the text was kept, if that is not ``path``.
     """
 
     config: Config
@@ -68,10 +69,11 @@ class LoadedConfig:
     ignored_path: Path | None = None
     digest: str = ""
     sources: tuple[Path, ...] = ()
+    read_from: Path | None = None
 
     def where(self, key: str) -> str:
         """Say where a key stands, for messages that name the source of a value."""
-        return f"{key} in {self.path}"
+        return f"{key} in {self.read_from or self.path}"
 
     def resolve_file(self, name: str, env: Mapping[str, str]) -> Path:
         """Return the path that a key names, relative to the folder of the configuration."""
