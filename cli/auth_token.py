@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,21 +12,26 @@ from cli.output import json_text, note, say
 from cli.place import place
 from stores.errors import UsageError, UserFacingError
 
+if TYPE_CHECKING:
+    from stores.running import Running
+
 
 @click.command("auth-token")
 @click.option("--show", is_flag=True, help="Print the secret itself, on a terminal only.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; never the secret.")
 def auth_token(*, show: bool, as_json: bool) -> None:
     """Tell where the token or password of this machine's gateway comes from, or show it."""
-    from stores.config.load import load_config  # late, both: the help needs neither
+    from stores.config.in_use import config_in_use  # late, all: the help needs none of them
     from stores.credentials import resolve_gateway_auth
+    from stores.running import read_running
 
     if show and as_json:
         raise UsageError("--show and --json exclude each other", remedy="leave one of them out")
     here = place()
-    auth = resolve_gateway_auth(load_config(here.paths, here.env), here.env)
+    running = read_running(here.paths.state_dir)
+    auth = resolve_gateway_auth(config_in_use(here.paths, here.env, running).usable(), here.env)
     secret = auth.secret
-    _refuse_another(here.paths.state_dir, secret.value if secret else None)
+    _refuse_another(running, here.paths.state_dir, secret.value if secret else None)
     if secret is None:
         raise UserFacingError(
             f"the gateway of {here.paths.state_dir} has no token or password (auth mode {auth.mode},"
@@ -45,12 +51,10 @@ def auth_token(*, show: bool, as_json: bool) -> None:
         say(secret.value)
 
 
-def _refuse_another(state_dir: Path, value: str | None) -> None:
+def _refuse_another(running: Running | None, state_dir: Path, value: str | None) -> None:
     """Refuse to tell a secret that is not the one the running gateway asks for."""
-    from stores.fingerprint import secret_fingerprint  # late, both: the help needs neither
-    from stores.running import read_running
+    from stores.fingerprint import secret_fingerprint  # late: the help needs it not
 
-    running = read_running(state_dir)
     if running is None or not running.alive or running.secret_fingerprint is None:
         return
     if value is not None and secret_fingerprint(value) == running.secret_fingerprint:

@@ -17,7 +17,7 @@ from cli.place import Place
 from cli.whose import in_full
 from stores.checks import configuration, devices, exposure, leftovers, machine, modes
 from stores.checks.finding import Finding, Scene, Severity, command_in
-from stores.config.load import load_config
+from stores.config.in_use import config_in_use
 from stores.credentials import resolve_gateway_auth
 from stores.errors import StoreError, UserFacingError
 from stores.paths import FOUND_IN_STATE_DIR, Paths
@@ -172,10 +172,12 @@ def _scene(here: Place, paths: Paths, openclaw: str) -> Scene:
         openclaw=openclaw,
         running=read_running(paths.state_dir),
     )
-    try:
-        loaded = load_config(paths, here.env)
-    except UserFacingError as error:
-        return evolve(scene, fault=error)
+    found = config_in_use(paths, here.env, scene.running)
+    if isinstance(found.said, UserFacingError):
+        return evolve(scene, fault=found.said)
+    loaded = found.said
+    if found.lost:
+        scene, loaded = evolve(scene, lost=found.problem), found.runs or loaded
     try:
         auth = resolve_gateway_auth(loaded, here.env)
     except UserFacingError as error:

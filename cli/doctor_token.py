@@ -8,6 +8,7 @@ from pathlib import Path
 from cli.output import json_text, note, printable, say
 from cli.place import Place
 from stores.config.edit import TOKEN_KEY, ensure_token, set_value
+from stores.config.in_use import config_in_use
 from stores.config.load import LoadedConfig, load_config
 from stores.credentials import TOKEN_VARIABLE, resolve_gateway_auth
 from stores.errors import ConfigError, UserFacingError
@@ -23,9 +24,12 @@ def replace_token(here: Place, *, yes: bool, as_json: bool) -> None:
     Raises:
         ConfigError: the token is not the configuration's to set; nothing was changed.
     """
+    running = read_running(here.paths.state_dir)
+    found = config_in_use(here.paths, here.env, running)
+    if found.lost and found.problem is not None:
+        raise found.problem  # it would not believe the file with a new token in it either
     loaded = load_config(here.paths, here.env)
     _refuse_elsewhere(here, loaded)
-    running = read_running(here.paths.state_dir)
     runs = running if running is not None and running.alive else None
     token = secrets.token_hex(TOKEN_BYTES)
     if loaded.config.gateway.auth.token:

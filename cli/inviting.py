@@ -14,11 +14,13 @@ from cli.device_road import DeviceRoad
 from cli.device_table import wall_ms
 from cli.output import say
 from cli.place import URL_VARIABLE, TargetOptions, place
-from stores.config.load import LoadedConfig, load_config
+from stores.config.in_use import config_in_use
+from stores.config.load import LoadedConfig
 from stores.devices import new_device_token
 from stores.errors import UsageError
 from stores.invitations import SHORT_CHARS, Terms, hash_of, outstanding
 from stores.invitations import invite as put_on_file
+from stores.running import read_running
 from stores.setup_code import Way, checked_url, decode, encode, gateway_note, way_in
 from stores.target import Target, resolve_target
 from stores.timespan import in_words
@@ -86,7 +88,8 @@ def scene_of(options: TargetOptions, *, offline: bool) -> Scene:
     here = place()
     if options.url is None and not here.env.get(URL_VARIABLE, "").strip():
         owner_of(here)
-    loaded = load_config(here.paths, here.env)
+    running = read_running(here.paths.state_dir)
+    loaded = config_in_use(here.paths, here.env, running).usable()
     target = resolve_target(
         loaded,
         here.env,

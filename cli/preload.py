@@ -63,6 +63,7 @@ _OURS = (
     "cli.failures",
     "cli.offline",
     "cli.output",
+    "cli.own_secret",
     "cli.pairing",
     "cli.place",
     "cli.progress",

@@ -6,10 +6,13 @@ published clients know. A command that dialled loopback knows more.
 
 from __future__ import annotations
 
+import contextlib
 import re
-import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cli.own_secret import Whereabouts, whereabouts
+from stores.errors import StoreError
 from stores.fingerprint import secret_fingerprint
 from stores.running import read_running
 from stores.target import is_loopback
@@ -21,6 +24,12 @@ if TYPE_CHECKING:
     from stores.target import Target
 
 MISMATCHES = ("AUTH_TOKEN_MISMATCH", "AUTH_PASSWORD_MISMATCH")
+
+#: What is said of a secret that is where commands look for it.
+ANOTHER = "the gateway runs with another one"
+_LEAVE_OUT = "leave it out"
+#: Places of a secret that goes before what the files say, if only once.
+_BY_HAND = ("flag", "environment")
 
 #: Protocol fact: the hint in what a command is told of its secret. It is for a gateway elsewhere.
 _KEY_OF_ANOTHER = re.compile(r" \(set gateway\.remote\.(?:token|password) to match [a-z.]+\)$")
@@ -40,8 +49,13 @@ def add_what_is_known(error: GatewayRefusedError, road: Road, command: str) -> N
     from cli.whose import name_other_gateway  # late: it looks around in /proc
 
     name_other_gateway(error, road.place.paths, road.target.port, command)
-    if error.remedy is None:
-        error.remedy = _right_secret(error, road, command)
+    found = _right_secret(error, road, command) if error.remedy is None else None
+    if found is None:
+        return
+    error.remedy = found.remedy
+    if found.clause != ANOTHER:  # the gateway's general words look in the configuration
+        clause = f"{found.clause[:1].upper()}{found.clause[1:]}."
+        error.details["remedy"] = {"sentence": clause}
 
 
 def put_in_place(error: GatewayRefusedError, target: Target, source: str | None) -> None:
@@ -77,12 +91,13 @@ def credential_in_words(error: GatewayRefusedError, road: Road, command: str) ->
     if error.details.get("code") not in MISMATCHES or source is None:
         return ""
     way = _right_secret(error, road, command)
-    if way is not None and road.secret_by_flag:
-        way = way.partition(":")[0]
-    return f"the credential came from {source}" + ("" if way is None else f": {way}")
+    told = "" if way is None else f": {way.remedy}"
+    if way is not None and way.remedy.startswith(_LEAVE_OUT):
+        told = f": {_LEAVE_OUT}"
+    return f"the credential came from {source}{told}"
 
 
-def _right_secret(error: GatewayRefusedError, road: Road, command: str) -> str | None:
+def _right_secret(error: GatewayRefusedError, road: Road, command: str) -> Whereabouts | None:
     """Return how to come by the secret that the running gateway takes, None if that is not known."""
     paths, credentials = road.place.paths, road.credentials
     used = credentials.token or credentials.password
@@ -101,7 +116,24 @@ def _right_secret(error: GatewayRefusedError, road: Road, command: str) -> str |
         config_path=str(road.loaded.path),
         command=command,
         openclaw=f"openclaw --profile {paths.profile}" if paths.profile else "openclaw",
+        finds_another=_finds_another(road, running.secret_fingerprint),
     )
+
+
+def _finds_another(road: Road, fingerprint: str | None) -> bool:
+    """Tell whether a command is let in without the secret that it showed."""
+    from stores.credentials import secrets_named  # late, both: only a wrong secret needs them
+    from stores.identity import TokenCache, known_identity
+
+    named = secrets_named(road.loaded, road.place.env, road.target)
+    if any(secret_fingerprint(secret.value) == fingerprint for _, secret in named):
+        return True
+    folder = road.place.paths.identity_dir
+    with contextlib.suppress(StoreError):
+        identity = known_identity(folder)
+        if identity is not None:
+            return TokenCache(folder, identity.device_id).get("operator") is not None
+    return False
 
 
 def right_secret(
@@ -112,7 +144,8 @@ def right_secret(
     config_path: str,
     command: str,
     openclaw: str,
-) -> str:
+    finds_another: bool,
+) -> Whereabouts:
     """Return how to come by the secret that a running gateway takes, by where a wrong one was.
 
     Args:
@@ -120,12 +153,16 @@ def right_secret(
         config_path: The configuration that was looked into.
         command: What was typed, without secrets.
         openclaw: How a command for this very gateway begins.
+        finds_another: Whether the command is let in without the wrong one.
     """
+    if place not in _BY_HAND or not finds_another:
+        found = whereabouts(running, Path(config_path), command)
+        if found is not None:
+            return found
     if place == "flag":
-        return f"leave it out: `{command}` finds the configured one"
-    if place == "environment":
-        return f"take that variable away with `unset {source.removeprefix('env ')}`"
-    if running is not None and running.config_path not in (None, config_path):
-        path = shlex.quote(str(running.config_path))
-        return f"use its configuration: `OPENCLAW_CONFIG_PATH={path} {command}`"
-    return f"let it take the configured one with `{openclaw} gateway restart`"
+        remedy = f"{_LEAVE_OUT}: `{command}` finds the configured one"
+    elif place == "environment":
+        remedy = f"take that variable away with `unset {source.removeprefix('env ')}`"
+    else:
+        remedy = f"let it take the configured one with `{openclaw} gateway restart`"
+    return Whereabouts(ANOTHER, remedy)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve, frozen
 
 from cli.failures import About, CallError, Failure, GatewayRefusedError, GatewayUnreachableError
-from cli.output import note
+from cli.output import note, printable
 from cli.place import Place, TargetOptions, place
 from cli.progress import progress
-from stores.config.load import LoadedConfig, load_config
+from stores.config.in_use import Why, config_in_use
 from stores.credentials import (
     AuthFlags,
     ClientCredentials,
@@ -20,9 +20,10 @@ from stores.credentials import (
     refuse_without_credentials,
     resolve_client_credentials,
 )
-from stores.errors import ConfigError, StoreError, UserFacingError
+from stores.errors import StoreError, UserFacingError
 from stores.identity import CachedToken, TokenCache, open_identity
 from stores.own_gateway import as_it_serves
+from stores.running import Running, Standing, read_running
 from stores.target import (
     ALLOW_PRIVATE_VARIABLE,
     Target,
@@ -34,11 +35,8 @@ from stores.target import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from cli.client import Answer
-    from stores.paths import Paths
-    from stores.running import Running
+    from stores.config.load import LoadedConfig
 
 #: A process that is stopped is given time to go on by itself, as under a debugger, and no more.
 STOPPED_WITHIN_S = 0.3
@@ -46,10 +44,15 @@ STOPPED_WITHIN_S = 0.3
 
 @frozen(kw_only=True)
 class Road:
-    """A gateway to call, judged safe to call, and what may be shown to it."""
+    """A gateway to call, judged safe to call, and what may be shown to it.
+
+    Args:
+        why: Why not the file but what the running gateway took in was loaded, if so.
+    """
 
     place: Place
     loaded: LoadedConfig
+    why: Why | None = None
     target: Target
     credentials: ClientCredentials
     secret_by_flag: bool
@@ -86,7 +89,7 @@ def find_road(options: TargetOptions, *, port: int | None = None) -> Road:
     """
     here = place()
     paths = here.paths
-    loaded = _configuration(here)
+    loaded, why = _configuration(here)
     target = resolve_target(
         loaded, here.env, url=options.url, port=port, default_port=paths.default_port
     )
@@ -109,49 +112,36 @@ def find_road(options: TargetOptions, *, port: int | None = None) -> Road:
     return Road(
         place=here,
         loaded=loaded,
+        why=why,
         target=_safe(target, here),
         credentials=credentials,
         secret_by_flag=flags != AuthFlags(),
     )
 
 
-def _configuration(here: Place) -> LoadedConfig:
-    """Load the configuration; of a gateway that runs without the file, the last it ran with.
+def _configuration(here: Place) -> tuple[LoadedConfig, Why | None]:
+    """Load the configuration; of a gateway that runs with another text, what it took in.
 
     Raises:
         ConfigError: the file cannot be used, and nothing that runs tells more.
     """
-    paths, env = here.paths, here.env
-    try:
-        loaded = load_config(paths, env)
-    except ConfigError as error:
-        good = _that_runs(paths, env)
-        if good is None:
-            raise
-        note(f"warning: {error.problem}; this asks with what the running gateway took in before")
-        return good
-    if loaded.exists:
-        return loaded
-    good = _that_runs(paths, env)
-    if good is None:
-        return loaded
-    note(f"warning: {loaded.path} is gone; this asks with what the running gateway took in before")
-    return good
+    paths = here.paths
+    found = config_in_use(paths, here.env, read_running(paths.state_dir))
+    loaded = found.usable()
+    if found.why is None:
+        return loaded, None
+    problem = found.problem or found.said
+    assert isinstance(problem, UserFacingError)
+    known = "what the running gateway took in before" if found.why is Why.INVALID else "that"
+    asked = f"; this asks with {known}" if found.runs else ""
+    remedy = found.problem.remedy if found.problem else None
+    if remedy is not None:
+        from cli.device_road import typed  # late, both: only then
+        from cli.whose import in_full
 
-
-def _that_runs(paths: Paths, env: Mapping[str, str]) -> LoadedConfig | None:
-    """Return the configuration of the gateway that runs here, None if that is not known."""
-    from stores.config.history import load_last_known_good  # late, both: only a fault needs them
-    from stores.running import read_running
-
-    running = read_running(paths.state_dir)
-    if running is None or not running.alive:
-        return None
-    with contextlib.suppress(UserFacingError):
-        good = load_last_known_good(paths, env)
-        if good is not None and running.config_digest in (None, good.digest):
-            return good
-    return None
+        asked += f"; {in_full(remedy, typed(), here.env)}"
+    note(printable(f"warning: {problem.problem}{asked}", limit=1_000))
+    return loaded, found.why
 
 
 def _safe(target: Target, here: Place) -> Target:
@@ -251,7 +241,7 @@ def _own_token_may_do(error: GatewayRefusedError, road: Road) -> bool:
 def _with_remedy(error: UserFacingError, road: Road) -> UserFacingError:
     """Add what only this machine knows: how to start its gateway, and who else holds the port."""
     if isinstance(error, CredentialsRequiredError) and road.target.is_local_default:
-        _name_who_listens(error, road.target.port)
+        _name_who_listens(error, road)
     if isinstance(error, GatewayRefusedError):
         from cli.device_road import typed  # late, both: only failures need them
         from cli.refused_here import add_what_is_known
@@ -290,11 +280,25 @@ def _start_command() -> str:
     return "openclaw gateway run"
 
 
-def _name_who_listens(error: CredentialsRequiredError, port: int) -> None:
-    """Say what there is to give a credential to: nobody, or a gateway that may be another user's."""
-    from stores.port_owner import port_owner  # late: only failures need it
+def _name_who_listens(error: CredentialsRequiredError, road: Road) -> None:
+    """Say what there is to give a credential to: our gateway, one of another user, or nobody."""
+    from cli.device_road import typed  # late, all: only failures need them
+    from cli.own_secret import name_whereabouts, with_port
+    from stores.port_owner import port_owner
 
+    port, running = road.target.port, read_running(road.place.paths.state_dir)
     owner = port_owner(port)
+    if running is not None and running.alive and running.port is not None:
+        command = typed()
+        if running.port == port:
+            if name_whereabouts(error, running, road.loaded.path, command):
+                return
+        elif owner is None:
+            error.problem += f"; {_runs_elsewhere(road, running.port)}"
+            told = name_whereabouts(error, running, road.loaded.path, command)
+            more = f"; then {error.remedy}" if told else ""
+            error.remedy = f"name its port: `{with_port(command, running.port)}`{more}"
+            return
     if owner is None:
         error.problem = f"nothing listens on port {port} of this machine, and {error.problem}"
         error.remedy = (
@@ -313,8 +317,6 @@ def _stopped(road: Road) -> Running | None:
     """Return this machine's gateway if its process is stopped by a signal, so that it answers nobody."""
     if not road.target.is_local_default:
         return None
-    from stores.running import Standing, read_running  # late: a call elsewhere does without
-
     running = read_running(road.place.paths.state_dir)
     if running is None or running.standing is not Standing.STOPPED:
         return None
@@ -339,14 +341,21 @@ def _name_other_port(error: GatewayUnreachableError, road: Road) -> bool:
     if running is None or running.port in (None, road.target.port):
         return False
     port = running.port
-    error.problem += f"; the gateway of {road.place.paths.state_dir} runs on port {port}"
+    error.problem += f"; {_runs_elsewhere(road, port)}"
     error.details["runningPort"] = port
-    if road.loaded.config.gateway.port is None:
-        error.remedy = f"name its port: `OPENCLAW_GATEWAY_PORT={port} openclaw health`"
+    if road.loaded.config.gateway.port is None or road.why is not None:
+        from cli.device_road import typed  # late, both: see above
+        from cli.own_secret import with_port
+
+        error.remedy = f"name its port: `{with_port(typed(), port)}`"
     else:
         error.remedy = "let it take the configured port with `openclaw gateway restart`, or "
         error.remedy += f"configure the one it has with `openclaw config set gateway.port {port}`"
     return True
+
+
+def _runs_elsewhere(road: Road, port: int) -> str:
+    return f"the gateway of {road.place.paths.state_dir} runs on port {port}"
 
 
 def _name_holder(error: GatewayUnreachableError, port: int) -> None:

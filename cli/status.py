@@ -155,10 +155,10 @@ _ROWS = {
 
 def _config(report: Report) -> Iterator[Row]:
     configured = report.facts.aim.configured
-    how = "in force" if configured.loaded.exists else "not there, so the defaults apply"
+    how = "not there, so the defaults apply" if configured.missing else "in force"
     rest = [one for one in report.remarks if one.kind not in _ROWS]
     if configured.problem is None:
-        yield Row(head="Config", good=True, text=f"{configured.loaded.path}: {how}")
+        yield Row(head="Config", good=True, text=f"{configured.path}: {how}")
     head = "Config" if configured.problem is not None else ""
     for one in rest:
         yield Row(head=head, good=False, text=one.problem, remedy=one.remedy)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attrs import evolve, field, frozen
@@ -15,7 +16,8 @@ from cli.client import ROLE, Presented
 from cli.output import note
 from cli.place import Place, TargetOptions
 from stores.config.history import load_last_known_good
-from stores.config.load import LoadedConfig, in_force, interpret, load_config
+from stores.config.in_use import InUse, Why, config_in_use
+from stores.config.load import LoadedConfig, interpret
 from stores.credentials import (
     AuthFlags,
     ClientCredentials,
@@ -55,14 +57,23 @@ class Configured:
     """What the configuration says; ``problem`` is why another one had to take its place.
 
     Args:
+        path: The file that this command reads, whichever one was loaded.
         missing: Whether there is no file.
+        why: How the running gateway comes to work with another text, if it does.
         stand_in: What was read in its place: the last one a gateway ran with, or the defaults.
     """
 
     loaded: LoadedConfig
+    path: Path
     problem: UserFacingError | None = None
+    why: Why | None = None
     stand_in: str | None = None
     missing: bool = False
+
+    @property
+    def lost(self) -> bool:
+        """Tell whether the running gateway takes the file for an accident."""
+        return self.why in (Why.GONE, Why.ACCIDENT)
 
 
 @frozen(kw_only=True)
@@ -110,7 +121,7 @@ def take_aim(options: TargetOptions, here: Place) -> Aim:
         UsageError: the words of the command line cannot be meant.
     """
     running = read_running(here.paths.state_dir)
-    configured = read_configuration(here, served=running is not None and running.alive)
+    configured = read_configuration(here, running)
     aim = Aim(configured=configured, running=running)
     try:
         port = resolve_port(configured.loaded, here.env, default=here.paths.default_port)
@@ -122,36 +133,35 @@ def take_aim(options: TargetOptions, here: Place) -> Aim:
     return _with_credentials(evolve(aim, target=target, holder=holder), options, here)
 
 
-def read_configuration(here: Place, *, served: bool = False) -> Configured:
-    """Return the configuration, or what a gateway may run with while it cannot be used.
+def read_configuration(here: Place, running: Running | None = None) -> Configured:
+    """Return the configuration, or what a gateway runs with, or may, while it cannot be used.
 
     Args:
-        served: Whether a gateway runs: then a file that is not there is one that is gone.
+        running: The gateway that the state directory names: what it took in goes before the file.
     """
-    paths, env = here.paths, here.env
-    problem: UserFacingError
-    missing = False
-    try:
-        loaded = load_config(paths, env)
-    except UserFacingError as error:
-        problem = error
-    else:
-        missing = not loaded.exists
-        if not (missing and served):
-            return Configured(loaded=loaded, missing=missing)
-        problem = ConfigError(
-            f"{loaded.path} is gone", remedy="go back with `openclaw config rollback good --yes`"
-        )
+    found = config_in_use(here.paths, here.env, running)
+    said = found.said
+    missing = isinstance(said, LoadedConfig) and not said.exists
+    path = said.path if isinstance(said, LoadedConfig) else here.paths.config_path
+    problem = found.problem or (said if isinstance(said, UserFacingError) else None)
+    if problem is None:
+        return Configured(loaded=found.usable(), path=path, missing=missing)
+    loaded, stand_in = _instead(here, found, path)
+    return Configured(
+        loaded=loaded, path=path, problem=problem, why=found.why, stand_in=stand_in, missing=missing
+    )
+
+
+def _instead(here: Place, found: InUse, path: Path) -> tuple[LoadedConfig, str]:
+    """Return what stands in for a file that does not count, and what that is in words."""
+    last = "the last one that a gateway ran with"
+    if found.runs is not None:
+        return found.runs, "that one" if found.why is Why.OTHER_FILE else last
     with contextlib.suppress(UserFacingError):
-        good = load_last_known_good(paths, env)
+        good = load_last_known_good(here.paths, here.env)
         if good is not None:
-            stand_in = "the last one that a gateway ran with"
-            return Configured(loaded=good, problem=problem, stand_in=stand_in, missing=missing)
-    path = paths.config_path
-    with contextlib.suppress(UserFacingError):
-        path = in_force(paths)[0]
-    loaded = interpret(path, None, {})
-    return Configured(loaded=loaded, problem=problem, stand_in="the defaults", missing=missing)
+            return good, last
+    return interpret(path, None, {}), "the defaults"
 
 
 def _target(options: TargetOptions, here: Place, aim: Aim) -> Target:

@@ -6,9 +6,11 @@ Rule: judged from gathered facts alone, like the other two.
 from __future__ import annotations
 
 from cli.failures import GatewayRefusedError
+from cli.own_secret import Whereabouts, whereabouts
 from cli.refused_here import MISMATCHES, right_secret
-from cli.status_facts import StatusFacts
+from cli.status_facts import SecretSeen, StatusFacts
 from cli.status_verdict import Verdict, of_error, verdict
+from stores.credentials import CredentialsRequiredError
 from stores.errors import UserFacingError
 
 ADMIN, WRITE, READ = "operator.admin", "operator.write", "operator.read"
@@ -20,7 +22,7 @@ def judge_authorisation(facts: StatusFacts) -> Verdict:
     if knock is None or not knock.shook_hands:
         return Verdict(good=None, saw="not tried: that needs the handshake")
     if aim.held_back is not None:
-        return of_error(False, aim.held_back, f"nothing was sent: {aim.held_back.problem}")
+        return _held_back(facts, aim.held_back)
     error = knock.error
     if isinstance(error, GatewayRefusedError) and not error.admitted:
         return _refused(facts, error)
@@ -42,6 +44,15 @@ def judge_authorisation(facts: StatusFacts) -> Verdict:
     return Verdict(good=True, saw=f"{saw}, by {aim.source or 'nothing: none is asked for'}")
 
 
+def _held_back(facts: StatusFacts, error: UserFacingError) -> Verdict:
+    saw = f"nothing was sent: {error.problem}"
+    missing = isinstance(error, CredentialsRequiredError) and facts.aim.local
+    found = _whereabouts(facts) if missing else None
+    if found is not None:
+        return verdict(False, f"{saw}; {found.clause}", found.remedy)
+    return of_error(False, error, saw)
+
+
 def _refused(facts: StatusFacts, error: UserFacingError) -> Verdict:
     assert isinstance(error, GatewayRefusedError)
     source = facts.aim.source
@@ -51,12 +62,12 @@ def _refused(facts: StatusFacts, error: UserFacingError) -> Verdict:
         saw += f"; the credential came from {source}"
     better = _stale_secret(facts) if code in MISMATCHES and facts.aim.local else None
     if better is not None:
-        return verdict(False, f"{saw}, and the gateway runs with another one", better)
+        return verdict(False, f"{saw}, and {better.clause}", better.remedy)
     return of_error(False, error, saw)
 
 
-def _stale_secret(facts: StatusFacts) -> str | None:
-    """Return how to come by the secret that the running gateway takes, if that can be told."""
+def _stale_secret(facts: StatusFacts) -> Whereabouts | None:
+    """Return what the running gateway takes, and how to come by it, if that can be told."""
     own = next((one for one in facts.secrets if one.place == "process"), None)
     used = next((one for one in facts.secrets if one.presented), None)
     if own is None or used is None or own.fingerprint == used.fingerprint:
@@ -65,10 +76,25 @@ def _stale_secret(facts: StatusFacts) -> str | None:
         used.place,
         used.source,
         facts.aim.running,
-        config_path=str(facts.aim.configured.loaded.path),
+        config_path=str(facts.aim.configured.path),
         command=f"{facts.openclaw} gateway status",
         openclaw=facts.openclaw,
+        finds_another=_finds_another(facts, own),
     )
+
+
+def _whereabouts(facts: StatusFacts) -> Whereabouts | None:
+    aim = facts.aim
+    return whereabouts(aim.running, aim.configured.path, f"{facts.openclaw} gateway status")
+
+
+def _finds_another(facts: StatusFacts, own: SecretSeen) -> bool:
+    """Tell whether this command is let in without the secret it showed."""
+    right = any(
+        one.fingerprint == own.fingerprint and one.place in ("config", "environment")
+        for one in facts.secrets
+    )
+    return right or facts.aim.second is not None
 
 
 def _without_scopes(facts: StatusFacts) -> Verdict:

@@ -175,8 +175,8 @@ def _configs(facts: StatusFacts) -> dict[str, Any]:
     running = aim.running if aim.running and aim.running.alive else None
     return {
         "cli": {
-            "path": str(configured.loaded.path),
-            "exists": configured.loaded.exists,
+            "path": str(configured.path),
+            "exists": not configured.missing,
             "valid": problem is None,
             "problem": problem.problem if problem else None,
             "digest": None if problem else configured.loaded.digest,
@@ -261,7 +261,8 @@ def _where(facts: StatusFacts) -> Iterator[str]:
     if configured.problem is not None and not configured.missing:
         invalid = isinstance(configured.problem, InvalidConfigError)
         how = " (invalid)" if invalid else " (cannot be used)"
-    yield printable(f"Config (cli): {configured.loaded.path}{how}")
+        how = " (not what the gateway runs with)" if configured.lost else how
+    yield printable(f"Config (cli): {configured.path}{how}")
     if unit is not None and unit.config_path:
         yield printable(f"Config (service): {unit.config_path}")
     running = aim.running

@@ -12,8 +12,10 @@ from typing import Any
 from attrs import frozen
 
 from cli.service.verdict import Trouble
+from cli.status_aim import Configured
 from cli.status_facts import StatusFacts
 from cli.whose import in_full
+from stores.config.in_use import Why
 from stores.running import Running
 
 #: Findings of the service that the verdicts tell already, or that nobody asked about.
@@ -59,11 +61,10 @@ def remarks(facts: StatusFacts) -> list[Remark]:
 def _of_config(facts: StatusFacts) -> Iterator[Remark]:
     configured = facts.aim.configured
     if configured.problem is not None:
-        problem = configured.problem.problem
+        kind, problem = _why_not_in_force(configured)
         yield Remark(
-            "config-unusable",
-            f"the configuration on disk cannot be used: {problem}; this looked with "
-            f"{configured.stand_in}",
+            kind,
+            f"{problem}; this looked with {configured.stand_in}",
             in_full(configured.problem.remedy, f"{facts.openclaw} gateway status", facts.here.env),
         )
     ignored = configured.loaded.ignored_path
@@ -78,9 +79,19 @@ def _of_config(facts: StatusFacts) -> Iterator[Remark]:
         yield Remark("variable-unused", text)
 
 
+def _why_not_in_force(configured: Configured) -> tuple[str, str]:
+    assert configured.problem is not None
+    problem = configured.problem.problem
+    if configured.lost:
+        return "config-lost", problem
+    if configured.why is Why.OTHER_FILE:
+        return "config-of-gateway", problem
+    return "config-unusable", f"the configuration on disk cannot be used: {problem}"
+
+
 def _of_two_configs(facts: StatusFacts) -> Iterator[Remark]:
     aim = facts.aim
-    own, running = str(aim.configured.loaded.path), aim.running
+    own, running = str(aim.configured.path), aim.running
     if not aim.local:
         return
     if running is not None and running.alive:
@@ -101,6 +112,8 @@ def _of_two_configs(facts: StatusFacts) -> Iterator[Remark]:
 
 def _of_running(facts: StatusFacts, running: Running, own: str) -> Iterator[Remark]:
     aim = facts.aim
+    if aim.configured.lost or aim.configured.why is Why.OTHER_FILE:
+        return  # said already; what else differs comes from that, and its advice would do harm
     if running.config_path not in (None, own):
         path = shlex.quote(str(running.config_path))
         yield Remark(
@@ -119,6 +132,8 @@ def _of_running(facts: StatusFacts, running: Running, own: str) -> Iterator[Rema
             f"let it, and read why not, with `{facts.openclaw} gateway reload`",
         )
     port = aim.port
+    if aim.configured.problem is not None:
+        return  # a command that writes into the file is no advice while that is broken
     told = "gateway.port" in _waiting(facts)  # which the gateway says itself
     if port is not None and running.port not in (None, port.number) and not told:
         restart = f"let it move there with `{facts.openclaw} gateway restart`"

@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from stores.checks import configuration, devices, exposure, leftovers, machine, modes
-from stores.checks.finding import Finding, Scene
+from stores.checks.finding import Finding, Scene, Severity
 from stores.config.load import load_config
 from stores.credentials import resolve_gateway_auth
-from stores.errors import UserFacingError
+from stores.errors import ConfigError, UserFacingError
 from stores.fingerprint import secret_fingerprint
+from stores.identity import CachedToken, TokenCache, open_identity
 from stores.paths import Paths
 from stores.records import DeviceBook
 from stores.refusal_ring import ring_file, write_refusals
@@ -170,6 +172,85 @@ def test_the_gateway_that_runs_is_compared(
         said["config_path"] = str(tmp_path / "openclaw.json")
 
     assert ids(configuration.check(scene(tmp_path, running=Running(**said)))) == wanted
+
+
+@pytest.mark.parametrize(
+    ("source", "command"),
+    [
+        pytest.param(
+            "env OPENCLAW_GATEWAY_TOKEN",
+            "openclaw config set gateway.auth.token --from-file FILE",
+            id="variable",
+        ),
+        pytest.param(
+            "--token-file /run/t",
+            "openclaw config set gateway.auth.token --from-file FILE",
+            id="option",
+        ),
+        pytest.param("gateway.auth.token in /f", "openclaw gateway restart", id="file"),
+    ],
+)
+def test_another_secret_is_told_with_where_it_comes_from(tmp_path: Path, source: str, command: str):
+    (found,) = configuration.check(scene(tmp_path, running=of_secret(source)))
+
+    assert (found.id, found.command) == ("secret-differs", command)
+    assert (source in found.saw) is (source != "gateway.auth.token in /f")
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_a_secret_that_only_the_gateway_has_is_told(tmp_path: Path, *, paired: bool):
+    here = scene(tmp_path, gateway={"auth": {}}, running=of_secret("env OPENCLAW_GATEWAY_TOKEN"))
+    if paired:
+        identity = open_identity(here.paths.identity_dir, now_ms=1)
+        own = TokenCache(here.paths.identity_dir, identity.device_id)
+        own.save(CachedToken("D3VICE", "operator"))
+
+    (found,) = configuration.check(here)
+
+    assert found.id == "secret-elsewhere"
+    assert found.severity is (Severity.INFO if paired else Severity.WARNING)
+    assert found.command == "openclaw config set gateway.auth.token --from-file FILE"
+    assert "from env OPENCLAW_GATEWAY_TOKEN" in found.saw
+
+
+@pytest.mark.parametrize("source", [None, "gateway.auth.token in /f"])
+def test_no_secret_here_is_no_finding_where_the_file_of_the_gateway_has_it(
+    tmp_path: Path, source: str | None
+):
+    here = scene(tmp_path, gateway={"auth": {}}, running=of_secret(source))
+
+    assert list(configuration.check(here)) == []
+
+
+def test_an_identity_that_cannot_be_read_lets_nobody_in(tmp_path: Path):
+    here = scene(tmp_path, gateway={"auth": {}}, running=of_secret("--token"))
+    here.paths.identity_dir.mkdir()
+    (here.paths.identity_dir / "device.json").write_text("{}")
+
+    (found,) = configuration.check(here)
+
+    assert found.severity is Severity.WARNING
+
+
+def test_a_file_that_lost_what_runs_is_an_error_and_nothing_else_differs(tmp_path: Path):
+    lost = ConfigError("it is gone", remedy="go back with `openclaw config rollback good --yes`")
+    running = evolve(of_secret("env X"), config_digest="0")
+
+    (found,) = configuration.check(scene(tmp_path, running=running, lost=lost))
+
+    assert (found.id, found.severity) == ("config-lost", Severity.ERROR)
+    assert (found.saw, found.command) == ("it is gone", "openclaw config rollback good --yes")
+
+
+def of_secret(source: str | None) -> Running:
+    """A gateway that runs with a secret that nobody else has."""
+    return Running(
+        standing=Standing.RUNS,
+        pid=os.getpid(),
+        auth_mode="token",
+        secret_fingerprint="0" * 8,
+        secret_source=source,
+    )
 
 
 def test_a_secret_on_the_command_line_of_a_gateway_is_told_without_it(tmp_path: Path):

@@ -35,7 +35,7 @@ OURS = PortOwner(os.geteuid(), 77, "openclaw gateway run")
 
 
 def facts(*, aim: dict[str, Any] | None = None, **more: Any) -> StatusFacts:
-    found = Aim(configured=Configured(loaded=LOADED), running=None, target=TARGET)
+    found = Aim(configured=Configured(loaded=LOADED, path=LOADED.path), running=None, target=TARGET)
     return StatusFacts(here=HERE, uid=os.geteuid(), aim=evolve(found, **aim or {}), **more)
 
 

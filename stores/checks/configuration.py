@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 from collections.abc import Iterator
@@ -10,9 +11,11 @@ from stores.checks.finding import Finding, Scene, Severity, command_in
 from stores.config.load import InvalidConfigError, in_force
 from stores.config.model import GatewayMode
 from stores.config.startup import refuse_unsafe_start
-from stores.errors import ConfigError, UserFacingError
+from stores.errors import ConfigError, StoreError, UserFacingError
 from stores.fingerprint import secret_fingerprint
+from stores.identity import TokenCache, known_identity
 from stores.paths import refuse_foreign_state
+from stores.running import Running
 
 #: Warnings of the loader that the doctor tells in its own, fuller way.
 _TOLD_ELSEWHERE = ("gateway.trustedProxies:",)
@@ -23,6 +26,8 @@ def check(scene: Scene) -> Iterator[Finding]:
     yield from _foreign(scene)
     if scene.fault is not None:
         yield from _unusable(scene, scene.fault)
+    if scene.lost is not None:
+        yield _lost(scene.lost)
     yield from _ignored(scene)
     if scene.loaded is not None:
         yield from _start(scene)
@@ -63,6 +68,16 @@ def _unusable(scene: Scene, fault: UserFacingError) -> Iterator[Finding]:
             saw=f"{problem} ({remedy})" if remedy else problem,
             command=command_in(remedy, scene.command("config rollback")),
         )
+
+
+def _lost(lost: UserFacingError) -> Finding:
+    return Finding(
+        id="config-lost",
+        severity=Severity.ERROR,
+        title="The configuration file lost what the running gateway works with",
+        saw=lost.problem,
+        command=command_in(lost.remedy),
+    )
 
 
 def _ignored(scene: Scene) -> Iterator[Finding]:
@@ -124,8 +139,8 @@ def _drift(scene: Scene) -> Iterator[Finding]:
         )
         return
     loaded = scene.loaded
-    if loaded is None:
-        return  # it keeps what it has until the file is valid again
+    if loaded is None or scene.lost is not None:
+        return  # it keeps what it has until the file is mended
     if running.config_digest is not None and running.config_digest != loaded.digest:
         yield Finding(
             id="config-drift",
@@ -134,18 +149,49 @@ def _drift(scene: Scene) -> Iterator[Finding]:
             saw=f"{who} works with another text than {file} holds now",
             command=scene.command("gateway reload"),
         )
+    yield from _secret(scene, running, who)
+
+
+def _secret(scene: Scene, running: Running, who: str) -> Iterator[Finding]:
+    """Yield that commands here do not find the secret that the running gateway asks for."""
     secret = scene.auth.secret if scene.auth is not None else None
-    if secret is not None and running.secret_fingerprint is not None:
-        here = secret_fingerprint(secret.value)
-        if here != running.secret_fingerprint:
-            yield Finding(
-                id="secret-differs",
-                severity=Severity.WARNING,
-                title="The running gateway asks for another secret than commands here would show",
-                saw=f"{who} has the one with fingerprint {running.secret_fingerprint}, and "
-                f"{secret.source} has {here}",
-                command=scene.command("gateway restart"),
-            )
+    if scene.auth is None or running.secret_fingerprint is None:
+        return
+    here = None if secret is None else secret_fingerprint(secret.value)
+    if here == running.secret_fingerprint:
+        return
+    source = running.secret_source or ""
+    aside = source.startswith(("env ", "--"))  # nothing that a restart or the file would change
+    kept = f"config set gateway.auth.{running.auth_mode} --from-file FILE"
+    command = scene.command(kept if aside else "gateway restart")
+    origin = f"from {source}, " if aside else ""
+    theirs = f"{who} has the one {origin}with fingerprint {running.secret_fingerprint}"
+    if secret is not None:
+        yield Finding(
+            id="secret-differs",
+            severity=Severity.WARNING,
+            title="The running gateway asks for another secret than commands here would show",
+            saw=f"{theirs}, and {secret.source} has {here}",
+            command=command,
+        )
+    elif aside:
+        yield Finding(
+            id="secret-elsewhere",
+            severity=Severity.INFO if _has_own_token(scene) else Severity.WARNING,
+            title="Commands here do not find the secret that the running gateway asks for",
+            saw=f"{theirs}, and neither the configuration nor a variable here names it",
+            command=command,
+        )
+
+
+def _has_own_token(scene: Scene) -> bool:
+    """Tell whether commands here are let in without the secret, as a paired device."""
+    folder = scene.paths.identity_dir
+    with contextlib.suppress(StoreError):
+        identity = known_identity(folder)
+        if identity is not None:
+            return TokenCache(folder, identity.device_id).get("operator") is not None
+    return False
 
 
 def _same(one: str, other: str) -> bool:

@@ -76,6 +76,8 @@ class Scene:
         loaded: The configuration, None if it cannot be used; ``fault`` then says why.
         auth: What the gateway asks for, None if that cannot be told; ``auth_fault`` then says why.
         running: The gateway that noted itself there, running or not.
+        lost: What is wrong with a file that the running gateway takes for an accident; ``loaded``
+            then is what it took in, where that is known.
     """
 
     paths: Paths
@@ -87,6 +89,7 @@ class Scene:
     auth: GatewayAuth | None = field(default=None, repr=False)
     auth_fault: UserFacingError | None = None
     running: Running | None = None
+    lost: UserFacingError | None = None
 
     @property
     def state_dir(self) -> Path:

@@ -123,7 +123,9 @@ def test_a_new_token_counts_at_once_and_ends_what_the_old_one_fed(gateway: Gatew
     assert look(gateway) == {}
 
 
-def test_an_edit_the_gateway_cannot_take_is_drift_until_it_is_undone(gateway: Gateway) -> None:
+def test_an_edit_the_gateway_takes_for_an_accident_is_told_until_it_is_undone(
+    gateway: Gateway,
+) -> None:
     file = gateway.state_dir / "openclaw.json"
     good = file.read_text()
     file.write_text("{}\n")
@@ -132,8 +134,8 @@ def test_an_edit_the_gateway_cannot_take_is_drift_until_it_is_undone(gateway: Ga
     told = look(gateway)
     file.write_text(good)
 
-    assert "config-drift" in told
-    eventually(lambda: "config-drift" not in look(gateway))
+    assert "config-lost" in told
+    eventually(lambda: "config-lost" not in look(gateway))
 
 
 def test_a_secret_on_the_command_line_is_told(tmp_path: Path) -> None:
