@@ -5,6 +5,8 @@ Rule: judged from gathered facts alone, like the other two.
 
 from __future__ import annotations
 
+import os
+
 from cli.failures import GatewayRefusedError
 from cli.own_secret import Whereabouts, whereabouts
 from cli.refused_here import MISMATCHES, right_secret
@@ -63,7 +65,27 @@ def _refused(facts: StatusFacts, error: UserFacingError) -> Verdict:
     better = _stale_secret(facts) if code in MISMATCHES and facts.aim.local else None
     if better is not None:
         return verdict(False, f"{saw}, and {better.clause}", better.remedy)
+    if str(error.details.get("authReason", "")).startswith("trusted_proxy_") and _is_own(facts):
+        return verdict(
+            False,
+            f"{saw}; a look pairs nothing, and a command of the gateway's own user comes in past the "
+            "proxy",
+            f"let this one pair itself with `{facts.openclaw} health`",
+        )
     return of_error(False, error, saw)
+
+
+def _is_own(facts: StatusFacts) -> bool:
+    """Tell whether a command here may pair itself in the files of the gateway; see `own_pairing`."""
+    aim = facts.aim
+    pairing = aim.configured.loaded.config.gateway.pairing
+    running = aim.running
+    return (
+        aim.local
+        and running is not None
+        and running.uid == os.geteuid()
+        and pairing.auto_approve_local
+    )
 
 
 def _stale_secret(facts: StatusFacts) -> Whereabouts | None:

@@ -203,7 +203,7 @@ USAGE = [
     pytest.param(("--bind", "everywhere"), id="bind"),
     pytest.param(("--auth", "perhaps"), id="auth"),
     pytest.param(("--nonsense",), id="unknown-option"),
-    pytest.param(("--force",), id="force"),
+    pytest.param(("--reset",), id="reset"),
 ]
 
 

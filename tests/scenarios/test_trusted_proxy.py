@@ -136,6 +136,7 @@ def test_a_foreign_page_is_refused_although_the_proxy_vouches(tmp_path: Path) ->
 @pytest.mark.parametrize("allowed", [False, True], ids=["proxy-elsewhere", "proxy-on-loopback"])
 def test_the_machines_own_commands_come_in_past_the_proxy(tmp_path: Path, allowed: bool) -> None:
     with on_loopback(tmp_path, allowLoopback=allowed) as gateway:
+        before = gateway.openclaw("gateway", "status")
         first = gateway.openclaw("health")
         listed = gateway.openclaw("devices", "list", "--json")
         again = gateway.openclaw("gateway", "status", "--require-rpc")
@@ -143,6 +144,8 @@ def test_the_machines_own_commands_come_in_past_the_proxy(tmp_path: Path, allowe
         (device_id,) = gateway.kept("paired.json")
         (line,) = gateway.audit("device.approved")
 
+    assert "openclaw health`" in before.out
+    assert "comes in past the proxy" in " ".join(before.out.split())
     assert first.code == 0, first
     assert "paired this command line in" in first.err
     assert (listed.code, listed.json["source"], listed.err) == (0, "gateway", "")
