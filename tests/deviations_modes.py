@@ -20,7 +20,8 @@ KEEPS_SCOPES = (
     "a local client with the shared secret keeps its scopes without a device, as in 2026.9.6"
 )
 PROXY_FIRST = "whom the proxy does not vouch for is told that, with a device or without"
-NEWER_LIMIT = "30 a minute for each method, as in 2026.9.6"
+NEWER_LIMIT = "30 a minute, as in 2026.9.6"
+TOGETHER = "the 30 a minute are for all writes of the configuration together"
 PLACE = "the text says what is wrong and in which line"
 ALLOWED = "the text says what is allowed and what was there"
 
@@ -91,6 +92,7 @@ def _table() -> list[Deviation]:
     for method in ("config.apply", "config.patch"):
         limit = f'UNAVAILABLE "rate limit exceeded for {method}; retry after 60s"'
         note((C19,), NEWER_LIMIT, Seen(method, limit, f'{invalid} "{_CHANGED}"'))
+    note((C96,), TOGETHER, Seen("config.patch", f'{invalid} "{_CHANGED}"', limit))
     return found
 
 

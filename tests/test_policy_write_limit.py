@@ -2,8 +2,7 @@
 
 from gateway.policy.write_limit import MAX_WRITERS, MAX_WRITES, WINDOW_S, WriteLimit
 
-HERE, PATCH = "192.0.2.1", "config.patch"
-ME, OTHER = ("device", HERE, PATCH), (None, HERE, PATCH)
+ME, OTHER = ("device", "192.0.2.1"), (None, "192.0.2.1")
 
 
 def test_thirty_in_a_minute_and_then_how_long_to_wait():
@@ -21,6 +20,6 @@ def test_who_wrote_least_recently_is_forgotten_first():
     for _ in range(MAX_WRITES):
         limit.wait_s(ME, 0)
     for number in range(MAX_WRITERS):
-        limit.wait_s((None, str(number), PATCH), 0)
+        limit.wait_s((None, str(number)), 0)
 
     assert limit.wait_s(ME, 0) is None

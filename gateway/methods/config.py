@@ -163,11 +163,11 @@ async def config_set(call: Call) -> dict[str, Any]:
 
 async def config_apply(call: Call) -> dict[str, Any]:
     """Answer ``config.apply``: as ``config.set``, and tell what changed."""
-    _refuse_too_many(call, "config.apply")
     return await _replace(call, "config.apply", _APPLY)
 
 
 async def _replace(call: Call, method: str, schema: Closed) -> dict[str, Any]:
+    _refuse_too_many(call, method)
     params = checked(call, method, schema)
     change = partial(replace_all, call.runtime.paths, params["raw"])
     return _answer(await _write(call, params, change), briefly=method == "config.set")
@@ -190,7 +190,7 @@ async def config_patch(call: Call) -> dict[str, Any]:
 
 def _refuse_too_many(call: Call, method: str) -> None:
     session = call.session
-    writer = (session.device_id, session.address, method)
+    writer = (session.device_id, session.address)
     wait_s = call.runtime.config_writes.wait_s(writer, trio.current_time())
     if wait_s is None:
         return

@@ -1,4 +1,4 @@
-"""How often one device, at one address, may change the configuration by one method over the wire."""
+"""How often one device, at one address, may change the configuration over the wire."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from collections import deque
 
 from attrs import define, field
 
-#: Source: protocol fact, the published limit of 2026.9.6 for ``config.patch`` and ``config.apply``.
+#: Source: protocol fact, the limit for ``config.set``, ``config.patch`` and ``config.apply`` together.
 MAX_WRITES = 30
 WINDOW_S = 60.0
 
 #: Writers remembered at most; the one that wrote least recently is forgotten first.
 MAX_WRITERS = 1_000
 
-Writer = tuple[str | None, str, str]
+Writer = tuple[str | None, str]
 
 
 @define(eq=False)
 class WriteLimit:
-    """Counts attempts in a sliding window, refused ones too, by writer: (device id, address, method)."""
+    """Counts attempts in a sliding window, refused ones too, by writer: (device id, address)."""
 
     _times_s: dict[Writer, deque[float]] = field(factory=dict)
 
