@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gateway.pages import PAGES as CONTROL_UI
-from tests.scenarios.clients import Knock, stranger
+from tests.scenarios.clients import Knock, knock, stranger
 from tests.scenarios.every_command import (
     OF_THE_SERVICE,
     PRINTS_INVITATIONS,
@@ -189,6 +189,44 @@ def kept_in_files(state_dir: Path) -> dict[str, str]:
         kept[name] = file.read_bytes().decode(errors="replace")
     assert {"logs/peers.json", "devices/audit.jsonl", "devices/bootstrap.json"} <= set(kept)
     return kept
+
+
+def put_where_it_does_not_belong(port: int, secret: str) -> None:
+    """Send a secret in what a gateway writes down of strangers, with no word that gives it away."""
+    for headers in ({}, {"User-Agent": secret}, {"Origin": f"http://{secret}"}):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection.request("GET", f"/{secret}", headers=headers)
+        connection.getresponse().read()
+        connection.close()
+    for header in ("User-Agent", "X-Forwarded-For", "Host"):
+        words = stranger(WRONG) | {"headers": ((header, secret),)}
+        if header == "Host":
+            words = stranger(WRONG) | {"host": f"{secret}.example"}
+        assert not knock(port, **words).admitted
+
+
+def test_a_secret_that_came_in_no_field_for_secrets_is_known_all_the_same(tmp_path: Path) -> None:
+    state_dir = tmp_path / "home" / ".openclaw"
+    later = "another-token-that-was-set-while-it-ran"
+    with running_gateway(state_dir, "--verbose") as gateway:
+        first = gateway.token
+        put_where_it_does_not_belong(gateway.port, first)
+        file = tmp_path / "token"
+        file.write_text(later)
+        words = ("config", "set", "gateway.auth.token", "--from-file", str(file))
+        assert gateway.openclaw(*words).code == 0
+        shown = ("health", "--token-file", str(file))
+        eventually(lambda: gateway.openclaw(*shown).err == "")
+        put_where_it_does_not_belong(gateway.port, later)
+        seen = gateway.openclaw("gateway", "why", "--all")
+        said = {"stderr": gateway.said(), "why": seen.out + seen.err}
+        for file in (state_dir / "logs").iterdir():
+            said[file.name] = file.read_text()
+
+    assert {"refusals.jsonl", "peers.json"} <= said.keys()
+    assert said["refusals.jsonl"].count('"deviceId"') > 0
+    kept = [(where, one) for where, text in said.items() for one in (first, later) if one in text]
+    assert kept == []
 
 
 def test_a_terminal_is_shown_the_secret_and_only_when_asked(tmp_path: Path) -> None:
