@@ -5,8 +5,9 @@ from __future__ import annotations
 import fnmatch
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from attrs import define, field, frozen
@@ -120,7 +121,12 @@ def _ignored(name: str, patterns: list[str]) -> bool:
     return ignored
 
 
-def read_compose() -> dict[str, Any]:
-    """Return the compose file, its variables not filled in."""
-    read: dict[str, Any] = YAML(typ="safe", pure=True).load(ROOT / "compose.yaml")
+def read_compose(env: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
+    """Return the compose file with its variables filled in; without ``env`` by their defaults."""
+    text = re.sub(
+        r"\$\{(\w+):-([^}]*)\}",
+        lambda found: env.get(found[1]) or found[2],
+        (ROOT / "compose.yaml").read_text(),
+    )
+    read: dict[str, Any] = YAML(typ="safe", pure=True).load(text)
     return read

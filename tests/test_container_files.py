@@ -154,6 +154,16 @@ def test_both_services_share_the_volume_and_the_network():
 
     assert volumes[GATEWAY] == volumes[CLI] == ["openclaw-state:/var/lib/openclaw"]
     assert "openclaw-state" in read_compose()["volumes"]
+
+
+def test_the_variables_of_the_published_compose_file_move_state_and_port():
+    env = {"OPENCLAW_CONFIG_DIR": "/home/ada/.openclaw", "OPENCLAW_GATEWAY_PORT": "28789"}
+
+    services = read_compose(env)["services"]
+
+    assert services[GATEWAY]["ports"] == ["127.0.0.1:28789:18789"]
+    for name in (GATEWAY, CLI):
+        assert services[name]["volumes"] == ["/home/ada/.openclaw:/var/lib/openclaw"]
     assert service(CLI)["network_mode"] == f"service:{GATEWAY}"
     assert service(CLI)["image"] == service(GATEWAY)["image"]
     assert service(CLI)["profiles"] == ["cli"], "it runs when it is called, not with `up`"
