@@ -26,6 +26,9 @@ from stores.running import Standing, read_running
 
 Check = Callable[[Scene], Iterable[Finding]]
 
+#: Of the report of `--json`, as published programs look for it.
+SCHEMA_VERSION = 1
+
 _ORDER = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.INFO: 2}
 
 
@@ -55,6 +58,9 @@ class Report:
             "ok": not any(one.severity.matters for one in self.findings),
             "about": self.about,
             "checked": list(self.checked),
+            "schemaVersion": SCHEMA_VERSION,
+            "checksRun": len(self.checked),
+            "checksSkipped": 0,
             "findings": [
                 *(one.as_json() | {"fixed": False} for one in self.findings),
                 *(one.as_json() | {"fixed": True} for one in self.fixed),

@@ -55,15 +55,21 @@ class Finding:
     security: bool = False
 
     def as_json(self) -> dict[str, Any]:
-        """Return it for `--json`."""
-        return {
+        """Return it for `--json`: our own keys, then those of published reports beside them."""
+        told = {
             "id": self.id,
             "severity": str(self.severity),
             "title": self.title,
             "saw": self.saw,
             "command": self.command,
             "fixable": self.fixable,
+            "checkId": self.id,
+            "message": f"{self.title}: {self.saw}",
+            "detail": self.saw,
         }
+        if self.command is None:
+            return told
+        return told | {"fixHint": self.command, "remediation": self.command}
 
 
 @frozen(kw_only=True)
