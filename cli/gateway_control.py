@@ -7,8 +7,10 @@ import os
 import signal
 import time
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
+from attrs import evolve
 
 from cli.config_words import Running, running_gateway
 from cli.failures import CallError, Failure, GatewayRefusedError, GatewayUnreachableError
@@ -164,12 +166,13 @@ def restart(*, options: TargetOptions, system: bool) -> None:
         with progress("waiting for the gateway to come back"):
             again = _wait_for_the_new_one(road, told, deadline)
     if options.as_json:
-        done = {"action": "restart", "result": "restarted"}
+        done = {"action": "restart", "ok": True, "result": "restarted"}
         say(json_text(told | {"url": again} | done))
     elif again is None:
         say("Asked the gateway to start anew.")
     else:
-        say(f"Restarted: the gateway listens on {again} again (pid {told.get('pid')}).")
+        port = urlsplit(again).port
+        say(f"Restarted: the gateway listens on port {port} again (pid {told.get('pid')}).")
 
 
 def _offer_a_signal(error: CallError, road: Road) -> None:
@@ -207,6 +210,15 @@ def _restarted_as_service(options: TargetOptions, *, system: bool) -> bool:
     return restart_if_service(service, as_json=options.as_json)
 
 
+def _url_of(road: Road, port: int | None) -> str:
+    """Return where the gateway that came back is to be called; it may serve another scheme now."""
+    from stores.own_gateway import as_it_serves  # late: only a restart asks
+
+    url = f"{road.target.url.partition('://')[0]}://{road.target.host}:{port}"
+    again = evolve(road.target, url=url, port=port or road.target.port)
+    return as_it_serves(again, road.loaded, road.place.env, road.place.paths).url
+
+
 def _wait_for_the_new_one(road: Road, told: dict[str, Any], deadline: float) -> str | None:
     """Wait until the process says that it listens again; return where."""
     while time.monotonic() < deadline:
@@ -215,6 +227,6 @@ def _wait_for_the_new_one(road: Road, told: dict[str, Any], deadline: float) -> 
             since_ms = running.started_at_ms if running is not None else None
             if since_ms is not None and since_ms > int(told.get("startedAtMs") or 0):
                 assert running is not None
-                return f"port {running.port}"
+                return _url_of(road, running.port)
         time.sleep(_LOOK_EVERY_S)
     raise NotReloadedError("the gateway did not come back in time", remedy="see what its log says")

@@ -77,10 +77,10 @@ class Record:
         return "\n".join(lines) if trace else lines[0]
 
     def for_programs(self) -> str:
-        """Return it as the line of JSON it is, with nothing in it that a terminal obeys."""
+        """Return it as the line of JSON it is, marked as one, with nothing that a terminal obeys."""
         if self.text.isprintable():
-            return self.text
-        return json.dumps(self.facts).replace("\x7f", "\\u007f")
+            return f'{{"type": "log", {self.text.strip()[1:]}'
+        return json.dumps({"type": "log"} | self.facts).replace("\x7f", "\\u007f")
 
 
 _SHOWN = ("subsystem", "message")
@@ -132,7 +132,9 @@ class Wanted:
     help="Only lines of this level and worse.",
 )
 @click.option("--grep", metavar="TEXT", help="Only lines with this text in it, in any case.")
-@click.option("--json", "as_json", is_flag=True, help="Print the JSON lines as they are.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print the JSON lines, marked as lines of the log."
+)
 @click.option("--plain", is_flag=True, help="Print no colours.")
 @click.option("--local-time", is_flag=True, help="Show times of this machine's zone, not UTC.")
 @click.option("--utc", is_flag=True, hidden=True)  # published; it is what is done anyway

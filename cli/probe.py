@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -54,9 +55,14 @@ def probe(context: click.Context, *, options: TargetOptions, headers: tuple[str,
         assert aim.problem is not None
         raise aim.problem
     timeout_s = PROBE_WITHIN_S if options.timeout_ms is None else options.timeout_ms / 1000
-    steps, code = walk(aim, named, timeout_s=timeout_s)
+    began = time.monotonic()
+    way = walk(aim, named, timeout_s=timeout_s)
+    steps, code = way.steps, way.code
     if options.as_json:
+        from cli.published import probe_keys  # late: see above
+
         said = _as_json(aim, steps, code)
+        said |= probe_keys(aim, way.knock, began=began, timeout_s=timeout_s)
         if code != DONE:
             first = next(one for one in steps if not one.good)
             problem = (

@@ -58,15 +58,22 @@ class Step:
         return found
 
 
-def walk(
-    aim: Aim, headers: tuple[tuple[str, str], ...], *, timeout_s: float
-) -> tuple[list[Step], int]:
-    """Go the whole way; return its steps and the exit code."""
+@frozen
+class Way:
+    """How a probe went: its steps, the exit code, and the knock, None if no name led to one."""
+
+    steps: list[Step]
+    code: int
+    knock: Knock | None
+
+
+def walk(aim: Aim, headers: tuple[tuple[str, str], ...], *, timeout_s: float) -> Way:
+    """Go the whole way."""
     assert aim.target is not None
     name = look_up(aim.target.dial_host, timeout_s=timeout_s)
     steps = [] if name is None else [_looked("name", name)]
     if name is not None and not name.good:
-        return [*steps, *_untried(aim, "tcp")], NO_GATEWAY
+        return Way([*steps, *_untried(aim, "tcp")], NO_GATEWAY, None)
     knock = knock_at(aim, timeout_s=timeout_s, headers=headers)
     dialled = knock.failed_at not in (Stage.TCP, Stage.TLS)
     web = None
@@ -74,9 +81,9 @@ def walk(
         web = ask_healthz(aim.target, headers, timeout_s=timeout_s, local=aim.local)
     steps += list(_steps(aim, knock, web))
     if all(step.good for step in steps):
-        return steps, DONE
+        return Way(steps, DONE, knock)
     answered = knock.shook_hands or (web is not None and web.ours) or _is_refusal(knock.error)
-    return steps, FAILED if answered else NO_GATEWAY
+    return Way(steps, FAILED if answered else NO_GATEWAY, knock)
 
 
 def _is_refusal(error: UserFacingError | None) -> bool:

@@ -54,7 +54,8 @@ def status(*, options: TargetOptions, everything: bool) -> None:
 
     For example: openclaw status --json
     """
-    from cli.status_gateway import as_json, report_of  # late: the help needs none of it
+    from cli.published import whole_keys  # late, both: the help needs none of it
+    from cli.status_gateway import as_json, report_of
 
     here = place()
     report = report_of(options)
@@ -65,7 +66,8 @@ def status(*, options: TargetOptions, everything: bool) -> None:
         shown["devices"] = shown.get("devices", {}) | _counts(kept)
         said = as_json(report)
         whole = {key: said[key] for key in ("ok", "verdicts", "warnings", "gateway", "config")}
-        say(json_text(whole | {"overview": shown, "lastRefusal": kept and kept.refused}))
+        whole |= {"overview": shown, "lastRefusal": kept and kept.refused}
+        say(json_text(whole | whole_keys(report.facts)))
         return
     for row in rows:
         for line in _drawn(row):

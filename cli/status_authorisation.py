@@ -11,6 +11,7 @@ from cli.failures import GatewayRefusedError
 from cli.own_secret import Whereabouts, whereabouts
 from cli.refused_here import MISMATCHES, right_secret
 from cli.status_facts import SecretSeen, StatusFacts
+from cli.status_knock import Knock
 from cli.status_verdict import Verdict, of_error, verdict
 from stores.credentials import CredentialsRequiredError
 from stores.errors import UserFacingError
@@ -131,7 +132,11 @@ def _without_scopes(facts: StatusFacts) -> Verdict:
 
 def capability(facts: StatusFacts) -> str:
     """Return in one word what this command may do there, as published commands put it."""
-    knock = facts.knock
+    return capability_of(facts.knock)
+
+
+def capability_of(knock: Knock | None) -> str:
+    """Return the same of a probe."""
     error = knock.error if knock else None
     if isinstance(error, GatewayRefusedError) and error.details.get("code") == "PAIRING_REQUIRED":
         return "pairing-pending"

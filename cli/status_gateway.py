@@ -132,7 +132,8 @@ def _as_failure(report: Report, said: dict[str, Any]) -> dict[str, Any]:
 
 def as_json(report: Report) -> dict[str, Any]:
     """Return a report as ``--json`` prints it; its keys stay."""
-    from cli.status_authorisation import capability  # late: see `report_of`
+    from cli import published  # late, both: see `report_of`
+    from cli.status_authorisation import capability
 
     facts = report.facts
     aim, knock = facts.aim, facts.knock
@@ -148,7 +149,8 @@ def as_json(report: Report) -> dict[str, Any]:
             "bind": aim.running.bind if aim.running and aim.running.alive else None,
             "port": aim.target.port if aim.target else None,
             "tlsFingerprint": aim.target.tls_fingerprint if aim.target else None,
-        },
+        }
+        | published.gateway_keys(facts),
         "config": _configs(facts),
         "secrets": [one.as_json() for one in facts.secrets],
         "process": _process(facts),
@@ -163,10 +165,11 @@ def as_json(report: Report) -> dict[str, Any]:
             "connectFailure": {"kind": str(error.how)}
             if isinstance(error, GatewayUnreachableError)
             else None,
-        },
+        }
+        | published.rpc_keys(facts),
         "service": facts.unit.as_json() if facts.unit else None,
         "logFile": str(facts.here.paths.logs_dir),
-    }
+    } | published.program_keys()
 
 
 def _configs(facts: StatusFacts) -> dict[str, Any]:
@@ -211,7 +214,10 @@ def _port(facts: StatusFacts) -> dict[str, Any] | None:
         "pid": holder.pid,
         "command": holder.command,
     }
-    return {"port": target.port, "status": "busy" if holder else "free", "owner": owner}
+    from cli.published import port_keys  # late: see `report_of`
+
+    said = {"port": target.port, "status": "busy" if holder else "free", "owner": owner}
+    return said | port_keys(facts)
 
 
 def _width_to_fit() -> int | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
+from cli.service.unit import is_ours
 from stores.credentials import Secret, SecretKind
 from stores.errors import UserFacingError
 from stores.paths import resolve_paths
@@ -56,7 +57,17 @@ class UnitSeen:
 
     def as_json(self) -> dict[str, Any]:
         """Return it for `--json`."""
-        return self.report.as_json() | {"configPath": self.config_path}
+        told = self.report.as_json() | {"configPath": self.config_path}
+        return told | self.report.service_json()
+
+    def published(self) -> dict[str, Any]:
+        """Return what published reports have as ``gatewayService``."""
+        ours = is_ours(self.report.service.present() or "")
+        return self.report.service_json() | {
+            "installed": self.installed,
+            "managedByOpenClaw": self.installed and ours,
+            "externallyManaged": self.installed and not ours,
+        }
 
 
 def look_at_unit(*, system: bool = False) -> UnitSeen | None:

@@ -143,12 +143,16 @@ def test_text_is_looked_for_in_any_case_and_as_it_is(folder: Path, logs: Logs):
     assert logs("--grep", "nowhere") == (0, "", "")
 
 
-def test_the_json_lines_are_printed_as_they_are(folder: Path, logs: Logs):
-    text = line("ü", conn="c1") + line("next", level="warn")
-    (folder / TODAY).write_text(text)
+def marked(text: str) -> str:
+    return text.replace("{", '{"type": "log", ', 1)
 
-    assert logs("--json")[1] == text
-    assert logs("--json", "--level", "warn")[1] == line("next", level="warn")
+
+def test_the_json_lines_are_printed_as_they_are_and_marked(folder: Path, logs: Logs):
+    first, second = line("ü", conn="c1"), line("next", level="warn")
+    (folder / TODAY).write_text(first + second)
+
+    assert logs("--json")[1] == marked(first) + marked(second)
+    assert logs("--json", "--level", "warn")[1] == marked(second)
 
 
 def test_a_torn_line_is_shown_to_people_and_kept_from_programs(folder: Path, logs: Logs):
@@ -175,6 +179,7 @@ def test_nothing_in_a_line_steers_the_terminal(folder: Path, logs: Logs, words: 
     assert "Traceback" in out
     if words:
         assert json.loads(out.splitlines()[0])["message"] == evil
+        assert [json.loads(one)["type"] for one in out.splitlines()] == ["log", "log"]
 
 
 def test_a_traceback_keeps_its_lines(folder: Path, logs: Logs):

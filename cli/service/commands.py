@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from cli.output import note, say
+from cli.output import json_text, note, say
 from stores.errors import UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -41,7 +41,8 @@ def install(*, as_json: bool, system: bool, **words: Any) -> None:
 
     service = service_here(system=system, run_as=words["run_as"])
     if words["only_print"]:
-        say(service.text().removesuffix("\n"))
+        text = service.text()
+        say(json_text({"unit": text}) if as_json else text.removesuffix("\n"))
         return
     perform("install", lambda: work(service, force=words["force"]), as_json=as_json)
 

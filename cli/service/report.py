@@ -81,11 +81,29 @@ class UnitReport:
 
     def service_json(self) -> dict[str, Any]:
         """Return what published commands print as ``service``."""
+        state = self.state
+        status = "running" if self.active else "stopped"
+        known = self.facts.manager or not self.facts.installed
         return {
             "label": "systemd",
             "loaded": self.state.enabled == "enabled",
             "loadedText": "enabled",
             "notLoadedText": "disabled",
+            "runtime": {
+                "status": status if known else "unknown",
+                "state": state.active or None,
+                "subState": state.sub or None,
+                "pid": state.main_pid,
+                "lastExitStatus": state.exit_status,
+                "detail": None if known else "no service manager answers",
+                "missingUnit": not self.facts.installed,
+            },
+            "configAudit": {
+                "ok": not self.findings,
+                "issues": [
+                    {"code": str(one.trouble), "message": one.problem} for one in self.findings
+                ],
+            },
         }
 
 

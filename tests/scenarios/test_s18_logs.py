@@ -113,7 +113,8 @@ def test_it_follows_a_gateway_over_its_restart_and_ends_with_130(state_dir: Path
         code = follower.process.wait(10)
 
     assert code == 130
-    assert [json.loads(line) for line in follower.lines()] == gateway.logged()
+    lines = [json.loads(line) for line in follower.lines()]
+    assert lines == [{"type": "log"} | each for each in gateway.logged()]
     assert sum("stopped" in line for line in follower.lines()) == 2
 
 
