@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -42,7 +42,20 @@ _STYLE = {"error": "red", "warning": "bold", "info": "dim"}
 @click.option(
     "--generate-gateway-token", "new_token", is_flag=True, help="Set a new token and nothing else."
 )
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="ID",
+    help="Only findings of this id, or of this check; may be repeated.",
+)
+@click.option(
+    "--severity-min",
+    "minimum",
+    type=click.Choice(("info", "warning", "error")),
+    help="Only findings that are at least this; with --lint each of them fails.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--all", "everything", is_flag=True, hidden=True)
 @click.option("--deep", is_flag=True, hidden=True)
 @click.option("--force", is_flag=True, hidden=True)
 @click.option("--non-interactive", is_flag=True, hidden=True)
@@ -56,7 +69,7 @@ def doctor(  # one word for each option
     lint: bool,
     new_token: bool,
     as_json: bool,
-    **_: bool,
+    **words: Any,
 ) -> None:
     """Find what is set up wrong, and the command that helps; works with the gateway down.
 
@@ -74,29 +87,40 @@ def doctor(  # one word for each option
 
         replace_token(place(), yes=yes, as_json=as_json)
         return
+    if words["everything"]:
+        note("note: --all has no effect: everything is looked at anyway")
+    from cli.doctor_choice import Choice, named
     from cli.doctor_look import look
     from cli.progress import progress
+    from stores.checks.finding import Severity
 
+    least = words["minimum"]
+    choice = Choice(only=named(words["only"]), minimum=Severity(least) if least else None)
     with progress("looking at the gateway's files, service and port"):
-        report = look(place(), fix=fix)
+        report = look(place(), fix=fix, choice=choice)
     if as_json:
         say(json_text(report.as_json(lint=lint)))
     else:
         _print(report)
-    if lint and any(one.severity.matters for one in report.findings):
+    if lint and report.failing:
         if as_json:
-            note(f"findings that matter: {sum(one.severity.matters for one in report.findings)}")
+            note(f"findings that matter: {len(report.failing)}")
         context.exit(FAILED)
 
 
 def _print(report: Report) -> None:
     say(printable(report.about))
-    for one in report.fixed:
-        say(f"{styled('fixed', 'bold', sys.stdout)}  {one.id}: {printable(one.title)}")
+    print_fixed(report)
     print_findings(report.findings)
     print_counts(report.findings)
     if any(one.fixable for one in report.findings):
         note(f"What is marked as safe to fix is done by `{report.openclaw} doctor --fix`.")
+
+
+def print_fixed(report: Report) -> None:
+    """Print what was taken care of."""
+    for one in report.fixed:
+        say(f"{styled('fixed', 'bold', sys.stdout)}  {one.id}: {printable(one.title)}")
 
 
 def print_counts(findings: Sequence[Finding]) -> None:

@@ -6,12 +6,13 @@ import os
 import shlex
 import stat as stat_bits
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from attrs import evolve, frozen
 
+from cli.doctor_choice import Choice
 from cli.failures import FAILED, failed_report
 from cli.place import Place
 from cli.whose import in_full
@@ -29,6 +30,8 @@ Check = Callable[[Scene], Iterable[Finding]]
 #: Of the report of `--json`, as published programs look for it.
 SCHEMA_VERSION = 1
 
+ALL = Choice()
+
 _ORDER = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.INFO: 2}
 
 
@@ -40,6 +43,8 @@ class Report:
         about: Which gateway it looked at, and whether that runs.
         fixed: What `--fix` took care of.
         checked: Names of the checks made.
+        skipped: How many were not.
+        all_matter: Whether every finding does, as when a least severity was asked for.
     """
 
     about: str
@@ -47,6 +52,13 @@ class Report:
     findings: tuple[Finding, ...]
     fixed: tuple[Finding, ...] = ()
     checked: tuple[str, ...] = ()
+    skipped: int = 0
+    all_matter: bool = False
+
+    @property
+    def failing(self) -> tuple[Finding, ...]:
+        """What makes ``--lint`` fail."""
+        return tuple(one for one in self.findings if self.all_matter or one.severity.matters)
 
     def as_json(self, *, lint: bool = False) -> dict[str, Any]:
         """Return it for `--json`; what was fixed is there too, marked.
@@ -55,30 +67,26 @@ class Report:
             lint: Whether what matters is a failure, which then is told as one.
         """
         said: dict[str, Any] = {
-            "ok": not any(one.severity.matters for one in self.findings),
+            "ok": not self.failing,
             "about": self.about,
             "checked": list(self.checked),
             "schemaVersion": SCHEMA_VERSION,
             "checksRun": len(self.checked),
-            "checksSkipped": 0,
+            "checksSkipped": self.skipped,
             "findings": [
                 *(one.as_json() | {"fixed": False} for one in self.findings),
                 *(one.as_json() | {"fixed": True} for one in self.fixed),
             ],
         }
-        first = next((one for one in self.findings if one.severity.matters), None)
-        if not lint or first is None:
+        if not lint or not self.failing:
             return said
+        first = self.failing[0]
         remedy = f"see to it with `{first.command}`" if first.command else None
         return failed_report(said, f"{first.title}: {first.saw}", FAILED, remedy=remedy)
 
 
-def look(here: Place, *, fix: bool = False, security: bool = False) -> Report:
-    """Look at everything; with ``fix`` do what is safe, then look again.
-
-    Args:
-        security: Only at what lets somebody in, or lets them read secrets.
-    """
+def look(here: Place, *, fix: bool = False, choice: Choice = ALL) -> Report:
+    """Look at what was asked for; with ``fix`` do what is safe of it, then look again."""
     openclaw = f"openclaw --profile {here.paths.profile}" if here.paths.profile else "openclaw"
     reached, trouble = _reach(here, openclaw)
     if reached is None:
@@ -87,25 +95,30 @@ def look(here: Place, *, fix: bool = False, security: bool = False) -> Report:
             openclaw=openclaw,
             findings=tuple(trouble),
             checked=("owner",),
+            all_matter=choice.minimum is not None,
         )
     scene, known = reached
-    checks = _checks(here, became=known is not None)
-    found = _found(scene, checks)
+    possible = _checks(here, became=known is not None)
+    checks = [(name, check) for name, check in possible if choice.runs(name)]
+    found = _found(scene, checks, choice)
     fixed: tuple[Finding, ...] = ()
-    if fix and any(one.fixable for one in found):
-        trouble = list(_fix(scene))
+    fixable = {name for name, one in found if one.fixable}
+    if fix and fixable:
+        trouble = list(_fix(scene, _REPAIRS if choice.everything else fixable))
         scene = _scene(here, scene.paths, openclaw)
-        after = _found(scene, checks)
-        left = {one.id for one in after}
-        fixed = tuple(one for one in found if one.fixable and one.id not in left)
-        found = sorted([*trouble, *after], key=lambda one: _ORDER[one.severity])
-    shown = [one for one in found if one.security or not security]
+        after = _found(scene, checks, choice)
+        left = {one.id for _, one in after}
+        fixed = tuple(one for _, one in found if one.fixable and one.id not in left)
+        found = [*(("", one) for one in trouble), *after]
+    shown = sorted((one for _, one in found), key=lambda one: _ORDER[one.severity])
     return Report(
         about=_about(here, scene),
         openclaw=openclaw,
         findings=tuple(_as_known(shown, known, here)),
         fixed=tuple(_as_known(fixed, known, here)),
         checked=tuple(name for name, _ in checks),
+        skipped=len(possible) - len(checks),
+        all_matter=choice.minimum is not None,
     )
 
 
@@ -208,32 +221,38 @@ def _checks(here: Place, *, became: bool) -> list[tuple[str, Check]]:
     return checks
 
 
-def _found(scene: Scene, checks: Sequence[tuple[str, Check]]) -> list[Finding]:
-    found = list[Finding]()
+def _found(
+    scene: Scene, checks: Sequence[tuple[str, Check]], choice: Choice
+) -> list[tuple[str, Finding]]:
+    """Return what is asked for, each with the name of its check."""
+    found = list[tuple[str, Finding]]()
     for name, check in checks:
         try:
-            found += check(scene)
+            found += [(name, one) for one in check(scene) if choice.takes(name, one)]
         except (UserFacingError, OSError) as error:
             remedy = error.remedy if isinstance(error, UserFacingError) else None
-            found.append(
-                Finding(
-                    id="not-checked",
-                    severity=Severity.WARNING,
-                    title=f"The check of {name} could not be made",
-                    saw=str(error),
-                    command=command_in(remedy),
-                )
+            told = Finding(
+                id="not-checked",
+                severity=Severity.WARNING,
+                title=f"The check of {name} could not be made",
+                saw=str(error),
+                command=command_in(remedy),
             )
-    return sorted(found, key=lambda one: _ORDER[one.severity])
+            found.append((name, told))
+    return sorted(found, key=lambda each: _ORDER[each[1].severity])
 
 
-def _fix(scene: Scene) -> Iterator[Finding]:
-    """Do what is safe; yield what could not be done."""
-    for name, repair in (
-        ("modes", modes.close),
-        ("leftovers", leftovers.remove),
-        ("store", devices.heal),
-    ):
+#: Name of a check -> what its repair mends, and how.
+_REPAIRS = {
+    "modes": ("modes", modes.close),
+    "leftovers": ("leftovers", leftovers.remove),
+    "devices": ("store", devices.heal),
+}
+
+
+def _fix(scene: Scene, wanted: Container[str]) -> Iterator[Finding]:
+    """Do what is safe, by name of check; yield what could not be done."""
+    for name, repair in (each for check, each in _REPAIRS.items() if check in wanted):
         try:
             repair(scene)
         except (UserFacingError, OSError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import click
 
@@ -21,20 +22,30 @@ def security() -> None:
 
 
 @security.command("audit")
+@click.option("--fix", is_flag=True, help="Close to others what only the gateway should read.")
 @click.option("--lint", is_flag=True, help="Exit with 1 if there is a warning or an error.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--deep", is_flag=True, hidden=True)
+@click.option("--auth", metavar="MODE", hidden=True)
+@click.option("--token", metavar="TEXT", hidden=True)
+@click.option("--password", metavar="TEXT", hidden=True)
 @click.pass_context
-def audit(context: click.Context, *, lint: bool, as_json: bool, deep: bool) -> None:
-    """Find what lets more people in than it should; changes nothing, asks no gateway."""
+def audit(
+    context: click.Context, /, *, fix: bool, lint: bool, as_json: bool, deep: bool, **words: Any
+) -> None:
+    """Find what lets more people in than it should; changes nothing without --fix, asks no gateway."""
     del deep  # everything is looked at anyway
-    from cli.doctor import print_counts, print_findings  # late, as the next: the help needs neither
+    for name in (name for name, value in words.items() if value is not None):
+        note(f"note: --{name} has no effect: no gateway is asked")
+    # late, as the next: the help needs none of it
+    from cli.doctor import print_counts, print_findings, print_fixed
+    from cli.doctor_choice import Choice
     from cli.doctor_look import look
     from cli.progress import progress
     from stores.checks.finding import Severity
 
     with progress("looking at the gateway's files and configuration"):
-        report = look(place(), security=True)
+        report = look(place(), fix=fix, choice=Choice(security=True))
     if as_json:
         counts = {each: sum(one.severity is each for one in report.findings) for each in Severity}
         summary = {_PUBLISHED.get(each, each): count for each, count in counts.items()} | counts
@@ -42,9 +53,10 @@ def audit(context: click.Context, *, lint: bool, as_json: bool, deep: bool) -> N
         say(json_text(report.as_json(lint=lint) | said))
     else:
         say(printable(report.about))
+        print_fixed(report)
         print_findings(report.findings)
         print_counts(report.findings)
-    if lint and any(one.severity.matters for one in report.findings):
+    if lint and report.failing:
         if as_json:
-            note(f"findings that matter: {sum(one.severity.matters for one in report.findings)}")
+            note(f"findings that matter: {len(report.failing)}")
         context.exit(FAILED)
