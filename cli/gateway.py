@@ -116,6 +116,7 @@ _SERVICE = "cli.service.commands"
         "fingerprint": ("cli.fingerprint:fingerprint", "Print the certificate's fingerprint."),
         "call": ("cli.gateway:call", "Call METHOD and print what it answers."),
     },
+    unlisted={"discover": "cli.elsewhere:discover"},
 )
 def gateway() -> None:
     """Run the gateway, ask it things; without a command it runs."""

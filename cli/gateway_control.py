@@ -17,6 +17,7 @@ from cli.failures import CallError, Failure, GatewayRefusedError, GatewayUnreach
 from cli.output import json_text, note, printable, say
 from cli.place import TIMEOUT_MS, TargetOptions, place, target_options
 from cli.progress import progress
+from cli.published_options import Span, without_effect
 from stores.credentials import CredentialsRequiredError
 from stores.errors import ConfigError, UserFacingError
 
@@ -145,15 +146,31 @@ def _names(value: object) -> str:
 
 @click.command("restart")
 @click.option("--system", is_flag=True, help="The service of the machine, not of a user.")
+@click.option(
+    "--wait",
+    "wait_ms",
+    type=Span(),
+    metavar="SPAN",
+    help="Wait this long for a gateway in the foreground to come back: 30s, 2min; 0 is an hour.",
+)
+@without_effect(
+    "sessions are told and given time in any case",
+    "--force",
+    "--safe",
+    "--skip-deferral",
+    "--preserve-definition",
+)
 @target_options
-def restart(*, options: TargetOptions, system: bool) -> None:
+def restart(*, options: TargetOptions, system: bool, wait_ms: int | None) -> None:
     """Let the running gateway start anew: as the service it is, or as the same process."""
     if _restarted_as_service(options, system=system):
+        if wait_ms is not None:
+            note("note: --wait has no effect on a service: its unit says how long it may take")
         return
     from cli.road import ask, find_road  # late: it loads the configuration's reader
 
     timeout_s = (options.timeout_ms or TIMEOUT_MS) / 1000
-    deadline = time.monotonic() + timeout_s
+    deadline = time.monotonic() + (timeout_s if wait_ms is None else wait_ms / 1000)
     road = find_road(options, port=_port_in_force(options))
     try:
         answer = ask(road, "gateway.restart.request", {}, timeout_s=timeout_s).payload

@@ -6,6 +6,7 @@ import click
 
 from cli.output import json_text, printable, say
 from cli.place import TIMEOUT_MS, TargetOptions, place, target_options
+from cli.published_options import without_effect
 
 
 @click.command("health")
@@ -15,6 +16,7 @@ from cli.place import TIMEOUT_MS, TargetOptions, place, target_options
     help="Only see that this machine's gateway answers GET /healthz: no credentials, exit code 0 or "
     "1. For health checks of containers and supervisors.",
 )
+@without_effect("all there is comes with --json", "--verbose", "--debug")
 @target_options
 def health(*, options: TargetOptions, probe: bool) -> None:
     """Tell whether the gateway is well."""

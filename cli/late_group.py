@@ -17,11 +17,19 @@ class LateGroup(click.Group):
 
     Args:
         table: Command name -> (``module:attribute``, one line of help).
+        unlisted: Published names -> ``module:attribute``; they are found, and no help lists them.
     """
 
-    def __init__(self, *args: Any, table: Mapping[str, tuple[str, str]], **words: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        table: Mapping[str, tuple[str, str]],
+        unlisted: Mapping[str, str] | None = None,
+        **words: Any,
+    ) -> None:
         super().__init__(*args, **words)
         self.table = table
+        self.unlisted = dict(unlisted or {})
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands."""
@@ -29,9 +37,10 @@ class LateGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return a command, None if there is none of that name."""
-        if cmd_name not in self.table:
+        place = self.table[cmd_name][0] if cmd_name in self.table else self.unlisted.get(cmd_name)
+        if place is None:
             return None
-        module, _, attribute = self.table[cmd_name][0].partition(":")
+        module, _, attribute = place.partition(":")
         from importlib import import_module  # late: `--version` imports nothing
 
         command: click.Command = getattr(import_module(module), attribute)
@@ -44,7 +53,8 @@ class LateGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command that the first word names, or say which one was probably meant."""
-        if args[0] not in self.table and not args[0].startswith("-"):
+        known = args[0] in self.table or args[0] in self.unlisted
+        if not known and not args[0].startswith("-"):
             import difflib  # late: only a mistake needs it
 
             close = difflib.get_close_matches(args[0], list(self.table), n=1)

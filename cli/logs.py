@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -15,7 +16,8 @@ import click
 from attrs import frozen
 
 from cli.output import colour, note, printable, say
-from cli.place import URL_VARIABLE, place
+from cli.place import URL_VARIABLE, Place, place
+from cli.published_options import without_effect
 from stores.errors import StoreError, UsageError
 from stores.log_files import Line, LogReader
 from stores.timespan import ms_of
@@ -135,19 +137,30 @@ class Wanted:
 @click.option(
     "--json", "as_json", is_flag=True, help="Print the JSON lines, marked as lines of the log."
 )
-@click.option("--plain", is_flag=True, help="Print no colours.")
+@click.option("--plain", "--no-color", "plain", is_flag=True, help="Print no colours.")
 @click.option("--local-time", is_flag=True, help="Show times of this machine's zone, not UTC.")
 @click.option("--utc", is_flag=True, hidden=True)  # published; it is what is done anyway
 @click.option("--interval", "interval_ms", type=click.IntRange(10, 60_000), hidden=True)
 @click.option("--max-bytes", type=int, hidden=True)
 @click.option("--timeout", type=int, hidden=True)
 @click.option("--url", hidden=True)
+@click.option("--port", type=click.IntRange(1, 65535), hidden=True)
+@without_effect(
+    "the log is read from its files, without a credential",
+    "--token",
+    "--password",
+    "--token-file",
+    "--password-file",
+    takes="TEXT",
+)
+@without_effect("nothing is called", "--expect-final")
 def logs(
     *,
     follow: bool,
     limit: int | None,
     interval_ms: int | None,
     url: str | None,
+    port: int | None,
     **words: Any,
 ) -> None:
     """Show what this machine's gateway wrote, whether it runs or not, or refuses this machine."""
@@ -157,6 +170,8 @@ def logs(
             remedy="run `openclaw logs` on the machine of that gateway",
         )
     here = place()
+    if port is not None:
+        _refuse_other_port(port, here)
     if here.env.get(URL_VARIABLE):
         note(f"{URL_VARIABLE} names another gateway; this is the log of this machine's own.")
     wanted = _wanted(words)
@@ -167,6 +182,29 @@ def logs(
         note(f"There is more: these are the newest {shown} lines; `--limit N` shows N of them.")
     if follow:
         _follow(reader, wanted, (interval_ms or INTERVAL_MS) / 1000)
+
+
+def _refuse_other_port(port: int, here: Place) -> None:
+    """Refuse to show the log of one gateway where the port of another was named.
+
+    Raises:
+        UsageError: with the state directory of the one that was meant, where it can be seen.
+    """
+    from stores.running import read_running  # late, both: few name a port
+    from stores.serving import gateway_on
+
+    ours = here.paths.state_dir
+    running, other = read_running(ours), gateway_on(port)
+    if running is not None and running.alive and running.port == port:
+        return
+    if other is None or other.state_dir is None or other.state_dir == ours:
+        note(f"note: --port has no effect: this is the log of the gateway of {ours}")
+        return
+    folder = shlex.quote(str(other.state_dir))
+    raise UsageError(
+        f"--port: the gateway on port {port} is not that of {ours}, whose log this would be",
+        remedy=f"read its own with `OPENCLAW_STATE_DIR={folder} openclaw logs`",
+    )
 
 
 def _wanted(words: dict[str, Any]) -> Wanted:

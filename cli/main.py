@@ -61,6 +61,7 @@ def _set_colour(_: click.Context, __: click.Parameter, off: bool) -> None:  # no
         "security": ("cli.security:security", "Look at who may get in."),
         "status": ("cli.status:status", "Show gateway, devices and service on one screen."),
     },
+    unlisted={"daemon": "cli.daemon:daemon", "node": "cli.elsewhere:node"},
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="\b\nExamples:\n  openclaw gateway run\n  openclaw devices list\n  openclaw doctor",
 )

@@ -51,6 +51,7 @@ class TargetOptions:
     tls_fingerprint: str | None = None
     timeout_ms: int | None = None
     as_json: bool = False
+    port: int | None = None
 
 
 _FILE = click.Path(path_type=Path)
@@ -80,12 +81,21 @@ _OPTIONS = (
 )
 
 
+#: For commands that look at a gateway; goes above `target_options`.
+port_option = click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    metavar="N",
+    help="This machine's gateway on port N, whatever the configuration says.",
+)
+
+
 def target_options(command: F) -> F:
     """Give a command the options every call takes, as one argument ``options``."""
 
     def gathered(*args: Any, **words: Any) -> Any:
         names = [field.name for field in fields(TargetOptions)]
-        options = TargetOptions(**{name: words.pop(name) for name in names})
+        options = TargetOptions(**{name: words.pop(name) for name in names if name in words})
         return command(*args, options=options, **words)
 
     wrapped: Any = gathered

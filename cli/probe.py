@@ -12,7 +12,7 @@ import click
 
 from cli.failures import DONE, failed_report
 from cli.output import json_text, note, printable, say, styled
-from cli.place import TargetOptions, place, target_options
+from cli.place import TargetOptions, place, port_option, target_options
 from cli.typed import typable
 from stores.errors import UsageError
 
@@ -38,6 +38,7 @@ _OURS = re.compile(
     metavar="'NAME: VALUE'",
     help="Send this header too, for a proxy on the way; may be repeated.",
 )
+@port_option
 @target_options
 @click.pass_context
 def probe(context: click.Context, *, options: TargetOptions, headers: tuple[str, ...]) -> None:

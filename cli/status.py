@@ -11,6 +11,7 @@ from attrs import frozen
 
 from cli.output import columns, json_text, printable, say, styled, wrapped
 from cli.place import TargetOptions, place, target_options
+from cli.published_options import without_effect
 from cli.typed import typable
 from cli.whose import in_full
 from stores.errors import UserFacingError
@@ -47,7 +48,8 @@ class Kept:
 
 
 @click.command("status")
-@click.option("--all", "--deep", "--verbose", "everything", is_flag=True, hidden=True)
+@click.option("--all", "--deep", "--verbose", "--debug", "everything", is_flag=True, hidden=True)
+@without_effect("no model is used here, so nothing is counted", "--usage")
 @target_options
 def status(*, options: TargetOptions, everything: bool) -> None:
     """Show the gateway, its devices, the last refusal and the service on one screen.

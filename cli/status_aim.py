@@ -36,6 +36,7 @@ from stores.target import (
     Port,
     Target,
     Trust,
+    loopback_target,
     pinned_by_flag,
     refuse_plaintext,
     resolve_port,
@@ -120,11 +121,16 @@ def take_aim(options: TargetOptions, here: Place) -> Aim:
     Raises:
         UsageError: the words of the command line cannot be meant.
     """
+    if options.port is not None and options.url is not None:
+        raise UsageError("--port and --url each name a gateway", remedy="leave one of them out")
     running = read_running(here.paths.state_dir)
     configured = read_configuration(here, running)
+    if options.port is not None and running is not None and running.port != options.port:
+        running = None  # not the one that is asked about
     aim = Aim(configured=configured, running=running)
     try:
-        port = resolve_port(configured.loaded, here.env, default=here.paths.default_port)
+        paths, said = here.paths, options.port
+        port = resolve_port(configured.loaded, here.env, port=said, default=paths.default_port)
         aim = evolve(aim, port=port, losing=port.losing)
         target = _target(options, here, aim)
     except ConfigError as error:
@@ -166,8 +172,11 @@ def _instead(here: Place, found: InUse, path: Path) -> tuple[LoadedConfig, str]:
 
 def _target(options: TargetOptions, here: Place, aim: Aim) -> Target:
     loaded, env, paths = aim.configured.loaded, here.env, here.paths
-    target = resolve_target(loaded, env, url=options.url, default_port=paths.default_port)
-    named = options.url is not None or bool(env.get(URL_VARIABLE, "").strip())
+    if options.port is not None:
+        target, named = loopback_target(loaded, options.port), True
+    else:
+        target = resolve_target(loaded, env, url=options.url, default_port=paths.default_port)
+        named = options.url is not None or bool(env.get(URL_VARIABLE, "").strip())
     if target.is_local_default and not named:
         target = _where_it_runs(target, aim, here)
     if target.is_local_default:

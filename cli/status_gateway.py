@@ -12,7 +12,7 @@ from attrs import frozen
 
 from cli.failures import DONE, FAILED, NO_GATEWAY, GatewayUnreachableError, failed_report
 from cli.output import columns, json_text, note, printable, say, styled, wrapped
-from cli.place import TargetOptions, place, target_options
+from cli.place import TargetOptions, place, port_option, target_options
 from cli.typed import typable
 from stores.errors import UsageError
 
@@ -81,6 +81,7 @@ def report_of(options: TargetOptions, *, dials: bool = True, system: bool = Fals
 @click.option("--no-probe", is_flag=True, help="Look at files and processes only; dial nothing.")
 @click.option("--system", is_flag=True, help="The service of the machine, not of a user.")
 @click.option("--deep", is_flag=True, hidden=True)
+@port_option
 @target_options
 @click.pass_context
 def status(

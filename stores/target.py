@@ -161,6 +161,12 @@ def resolve_target(
     return below
 
 
+def loopback_target(loaded: LoadedConfig, port: int) -> Target:
+    """Return the gateway of this machine on a port that the command line names."""
+    scheme = "wss" if loaded.config.gateway.tls.enabled else "ws"
+    return _target(f"{scheme}://127.0.0.1:{port}", "loopback, port from --port", Trust.LOCAL)
+
+
 def _configured_target(
     loaded: LoadedConfig, env: Mapping[str, str], port: int | None, default_port: int
 ) -> Target:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from cli.output import json_text, note, say
+from cli.published_options import without_effect
 from stores.errors import UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -90,6 +91,7 @@ def start(*, as_json: bool, system: bool) -> None:
 
 
 @click.command("stop")
+@without_effect("stopping asks nothing, with a terminal or without", "--force")
 @_options
 def stop(*, as_json: bool, system: bool) -> None:
     """Stop the service, or the gateway that runs in the foreground."""
