@@ -14,7 +14,7 @@ from cli.explain import print_failure
 from cli.failures import CONFIGURATION
 from cli.late_group import LateGroup
 from cli.output import json_text, note, say
-from cli.place import TIMEOUT_MS, TargetOptions, place, target_options
+from cli.place import TIMEOUT_MS, TargetOptions, note_log_level, place, target_options
 from stores.errors import ConfigError, StoreError, UsageError
 
 #: Words of published command lines with nothing to do here, and why.
@@ -118,8 +118,11 @@ _SERVICE = "cli.service.commands"
     },
     unlisted={"discover": "cli.elsewhere:discover"},
 )
-def gateway() -> None:
+@click.pass_context
+def gateway(context: click.Context) -> None:
     """Run the gateway, ask it things; without a command it runs."""
+    if context.invoked_subcommand != "run" and place().log_level is not None:
+        note_log_level()
 
 
 def _run_options(command: Any) -> Any:
@@ -162,6 +165,7 @@ def _run_here(words: dict[str, Any]) -> int:
     options = RunOptions(
         **words | {"dev": words["dev"] or here.dev},
         profile=here.profile,
+        log_level=here.log_level,
         command_words=sys.argv[0] or "openclaw",
     )
     _ = evolve(here, dev=options.dev).paths  # two profiles at once are refused before it starts

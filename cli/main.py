@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 # a newer click names every command that is a little like it, in the order of the alphabet
 __all__ = ["LateGroup", "main", "root"]
 
+#: Of the log, as configurations name them; their own list takes longer to load than a command runs.
+LEVELS = ("silent", "fatal", "error", "warn", "info", "debug", "trace")
+
 _UNKNOWN_COMMAND = re.compile(r"(No such command '([^']*)'\.)( \(?Did you mean .*)?")
 
 
@@ -79,12 +82,17 @@ def _set_colour(_: click.Context, __: click.Parameter, off: bool) -> None:  # no
 )
 @click.option("--dev", is_flag=True, help="Use the profile dev.")
 @click.option("--profile", metavar="NAME", help="Use the state directory ~/.openclaw-NAME.")
+@click.option("--log-level", type=click.Choice(LEVELS), hidden=True)
 @click.pass_context
-def root(context: click.Context, *, dev: bool, profile: str | None) -> None:
+def root(context: click.Context, *, dev: bool, profile: str | None, log_level: str | None) -> None:
     """Run and look after an OpenClaw gateway."""
     from cli.place import Place  # late: `--version` needs none of it
 
-    context.obj = here = Place(os.environ, profile, dev)
+    context.obj = here = Place(os.environ, profile, dev, log_level)
+    if log_level is not None and context.invoked_subcommand != "gateway":
+        from cli.place import note_log_level  # late: few say it
+
+        note_log_level()
     _ = here.paths  # a name that cannot be a profile is refused before anything else happens
 
 

@@ -21,11 +21,16 @@ URL_VARIABLE = "OPENCLAW_GATEWAY_URL"
 
 @frozen
 class Place:
-    """Where a command runs: its environment and the options in front of its name."""
+    """Where a command runs: its environment and the options in front of its name.
+
+    Args:
+        log_level: Of the gateway, for the one command that runs it.
+    """
 
     env: Mapping[str, str]
     profile: str | None = None
     dev: bool = False
+    log_level: str | None = None
 
     @property
     def paths(self) -> Paths:
@@ -37,6 +42,16 @@ def place() -> Place:
     """Return the place of the running command."""
     found = click.get_current_context().find_object(Place)
     return found if found is not None else Place(os.environ)
+
+
+def note_log_level() -> None:
+    """Say that a level was named to a command that writes no log."""
+    from cli.output import note  # late: few say it
+
+    note(
+        "note: --log-level has no effect: only `openclaw gateway run` writes a log, and "
+        "`openclaw config set logging.level LEVEL` changes that of one that runs"
+    )
 
 
 @frozen(kw_only=True)

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
+from cli.output import note, printable
 from cli.service.unit import is_ours
 from stores.credentials import Secret, SecretKind
-from stores.errors import UserFacingError
+from stores.errors import ConfigError, UserFacingError
 from stores.paths import resolve_paths
 
 if TYPE_CHECKING:
@@ -78,6 +79,9 @@ def look_at_unit(*, system: bool = False) -> UnitSeen | None:
     try:
         service = service_here(system=system)
         report = unit_report(service)
+    except ConfigError as error:  # a name that no unit can have
+        note(printable(f"warning: {error.problem}; {error.remedy}", limit=1_000))
+        return None
     except (UserFacingError, OSError):
         return None
     if not report.facts.installed:

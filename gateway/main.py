@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
-from typing import TypedDict
 
 import attrs
 import trio
@@ -26,6 +25,7 @@ from gateway.instance import InstanceLock, take_instance_lock
 from gateway.keeper import Keeper
 from gateway.lobby import MAX_WAITING, MAX_WAITING_PER_ADDRESS, PER_ADDRESS_VARIABLE, Lobby
 from gateway.log import Log, Redactor, log_file, open_log
+from gateway.log_levels import levels, unheeded
 from gateway.methods.table import ADVERTISED_EVENTS, ADVERTISED_METHODS
 from gateway.notify import ON_EARLIER, supervisor_of
 from gateway.options import RunOptions
@@ -131,7 +131,7 @@ def _run_locked(
         start = Start(
             options, env, paths, loaded, auth, bind, sockets, number, redactor, generated, fault
         )
-        log = open_log(paths.logs_dir, redactor, **_levels(options, loaded))
+        log = open_log(paths.logs_dir, redactor, **levels(options, loaded, env))
         cleanup.callback(log.close)
         note = _note(start)
 
@@ -140,23 +140,8 @@ def _run_locked(
 
         secret = auth.secret.value if auth.secret else None
         describe(_in_force(loaded, str(auth.mode), secret, tls))
-        _log_warnings(start, port.losing)
+        _log_warnings(start, (*port.losing, *unheeded(options, loaded, env)))
         return _serve(start, log, describe)
-
-
-class _Levels(TypedDict):
-    level: str
-    console_level: str
-    max_file_bytes: int
-
-
-def _levels(options: RunOptions, loaded: LoadedConfig) -> _Levels:
-    config, verbose = loaded.config.logging, options.verbose
-    return {
-        "level": "debug" if verbose else config.level,
-        "console_level": "debug" if verbose else config.console_level or config.level,
-        "max_file_bytes": config.max_file_bytes,
-    }
 
 
 def _note(start: Start) -> dict[str, object]:
@@ -266,7 +251,7 @@ def build(
 
     def applied(loaded: LoadedConfig) -> None:
         if log is not None:
-            log.adjust(**_levels(start.options, loaded))
+            log.adjust(**levels(start.options, loaded, start.env))
         now = runtime.settings
         found = _in_force(loaded, str(now.secrets.mode), now.secrets.secret, now.tls)
         describe(found | {"secretSource": now.secret_source})

@@ -15,6 +15,8 @@ class RunOptions:
         config: The configuration file named on the command line.
         profile: The profile named there; the environment may still name one.
         dev: Short for the profile ``dev``.
+        verbose: Short for the level ``debug``.
+        log_level: Least severe level written to file and terminal.
         auto_approve: Built-in rules that let devices in without being asked about.
         force: End the gateway that runs on this state directory first.
         last_known_good: Run on the last configuration that worked if the file cannot be used.
@@ -32,6 +34,7 @@ class RunOptions:
     profile: str | None = None
     dev: bool = False
     verbose: bool = False
+    log_level: str | None = None
     auto_approve: tuple[str, ...] = ()
     force: bool = False
     last_known_good: bool = False

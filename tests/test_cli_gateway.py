@@ -8,8 +8,9 @@ from types import ModuleType
 
 import pytest
 
-from cli.main import main
+from cli.main import LEVELS, main
 from gateway.options import RunOptions
+from stores.config.model import LogLevel
 from stores.errors import ConfigError, StoreError, UserFacingError
 from tests.peers import FakeGateway, closed_port, listening, says
 
@@ -118,6 +119,28 @@ def test_published_options_without_effect_are_taken_with_a_note(
     assert code == 0
     assert len(err.splitlines()) == 1
     assert f"{words[0]} has no effect" in err
+
+
+def test_a_level_in_front_of_it_is_the_gateways(
+    program: FakeProgram, capsys: pytest.CaptureFixture[str]
+):
+    code, _, err = run(["--log-level", "debug", "gateway", "run"], capsys)
+
+    assert (code, err) == (0, "")
+    assert program.given[0].log_level == "debug"
+
+
+@pytest.mark.parametrize("words", [["gateway", "--help"], ["pairing", "list"]])
+def test_a_level_in_front_of_what_logs_nothing_is_told_of(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, words: list[str]
+):
+    _, _, err = run(["--log-level", "debug", *words], capsys)
+
+    assert ("--log-level has no effect" in err) is ("--help" not in words)
+
+
+def test_the_levels_are_those_of_the_log():
+    assert set(LEVELS) == set(LogLevel)
 
 
 @pytest.mark.parametrize(

@@ -183,3 +183,25 @@ def test_a_restart_waits_as_long_as_it_is_told(tmp_path: Path):
     assert (done.code, done.json["result"]) == (0, "restarted")
     assert hurried.code == 1
     assert "did not come back in time" in hurried.err
+
+
+def test_a_unit_named_by_the_environment_is_the_one_looked_at(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("OPENCLAW_SYSTEMD_UNIT", "foo.service")
+
+    service = machine.run("gateway", "status", "--json").json["service"]
+
+    assert service["name"] == "foo.service"
+
+
+@pytest.mark.parametrize(("command", "code"), [("gateway status", 0), ("gateway stop", 1)])
+def test_a_name_that_no_unit_can_have_is_told_of(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, command: str, code: int
+):
+    monkeypatch.setenv("OPENCLAW_SYSTEMD_UNIT", "../foo.service")
+
+    ran = machine.run(*command.split())
+
+    assert ran.code == code
+    assert "'../foo.service' is no name of a service" in ran.err

@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from cli.service.service import kept_beside, needed_environment, path_of_unit, program_path
+from cli.place import Place
+from cli.service.service import (
+    kept_beside,
+    needed_environment,
+    path_of_unit,
+    program_path,
+    service_here,
+    state_name,
+)
 from cli.service.systemd import (
     gives_users_a_manager,
     is_running_systemd,
@@ -15,7 +23,7 @@ from cli.service.systemd import (
     manager_for,
     runtime_dir,
 )
-from cli.service.unit import MARK
+from cli.service.unit import MARK, UNIT_VARIABLE
 from stores.errors import UserFacingError
 from stores.paths import resolve_paths
 
@@ -191,3 +199,23 @@ def test_only_a_unit_of_somebody_else_is_kept(present: str | None, kept: bool):
     found = kept_beside(Path("/u/a.service"), present, "same")
 
     assert found == (Path("/u/a.service.bak") if kept else None)
+
+
+@pytest.mark.parametrize(
+    ("system", "folder", "state"),
+    [
+        pytest.param(False, "{home}/.config/systemd/user", "{home}/.openclaw", id="user"),
+        pytest.param(True, "/etc/systemd/system", "/var/lib/openclaw-gateway", id="system"),
+    ],
+)
+def test_a_named_unit_is_that_one_and_its_state_stays(
+    tmp_path: Path, system: bool, folder: str, state: str
+):
+    here = Place({"HOME": str(tmp_path), UNIT_VARIABLE: "postgresql.service"})
+
+    service = service_here(here, system=system)
+
+    assert service.name == "postgresql.service"
+    assert str(service.path) == f"{folder.format(home=tmp_path)}/postgresql.service"
+    assert str(service.paths.state_dir) == state.format(home=tmp_path)
+    assert state_name(here) == "openclaw-gateway"

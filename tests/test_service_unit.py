@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from cli.service.unit import MARK, UnitSpec, UnitTextError, is_ours, render, template_of, unit_name
+from cli.service.unit import (
+    MARK,
+    UNIT_VARIABLE,
+    UnitSpec,
+    UnitTextError,
+    is_ours,
+    render,
+    template_of,
+    unit_name,
+)
+from stores.errors import ConfigError
 
 PROGRAM = "/opt/openclaw/bin/openclaw"
 USER, SYSTEM = template_of(system=False), template_of(system=True)
@@ -177,3 +187,24 @@ def test_a_profile_has_a_unit_of_its_own(profile: str | None, name: str):
     assert unit_name(profile) == name
     text = render(USER, UnitSpec(program=PROGRAM, profile=profile))
     assert ("profile work" in values(text, "Description")[0]) is (profile == "work")
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        pytest.param("foo.service", "foo.service", id="whole"),
+        pytest.param("foo", "foo.service", id="short"),
+        pytest.param(" ", "openclaw-gateway-work.service", id="empty"),
+    ],
+)
+def test_the_environment_may_name_the_unit(said: str, name: str):
+    assert unit_name("work", {UNIT_VARIABLE: said}) == name
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["../evil.service", "a b.service", "foo@.service", "-x", ".service", "a\nb", "x" * 300, "%i"],
+)
+def test_what_can_name_no_unit_is_refused(said: str):
+    with pytest.raises(ConfigError, match="is no name of a service"):
+        unit_name(None, {UNIT_VARIABLE: said})

@@ -48,7 +48,7 @@ class Service:
             path=path_of_unit(program, said),
             profile=self.place.paths.profile,
             run_as=self.run_as,
-            state_name=self.name.removesuffix(".service") if self.system else None,
+            state_name=state_name(self.place) if self.system else None,
             systemd=self.manager.version(),
         )
         return render(template_of(system=self.system), spec)
@@ -72,12 +72,12 @@ def service_here(
 ) -> Service:
     """Return the service of the running command: of its user and profile, or of the machine."""
     here = here or place()
-    paths, name = here.paths, unit_name(here.paths.profile)
+    paths, name = here.paths, unit_name(here.paths.profile, here.env)
     environment = needed_environment(paths, home=home_of(here))
     manager = manager_for(here.env, uid=os.geteuid(), system=system)
     folder = _folder_of_units(here, manager)
     if system:
-        state = Path(SYSTEM_STATE) / name.removesuffix(".service")
+        state = Path(SYSTEM_STATE) / state_name(here)
         environment = {"OPENCLAW_STATE_DIR": str(state)}  # it has the profile in its name
         paths = resolve_paths({"HOME": "/"} | environment)
         folder = Path("/etc/systemd/system")
@@ -91,6 +91,14 @@ def service_here(
         environment=environment,
         run_as=(run_as or RUN_AS) if system else None,
     )
+
+
+def state_name(here: Place) -> str:
+    """Return how the folder of a system unit's state is called, however the unit itself is named.
+
+    A unit may be named as another program's is; the state of that program is not ours.
+    """
+    return unit_name(here.paths.profile).removesuffix(".service")
 
 
 def _folder_of_units(here: Place, manager: Manager) -> Path:

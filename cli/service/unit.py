@@ -8,10 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from attrs import field, frozen
 
-from stores.errors import UserFacingError
+from stores.errors import ConfigError, UserFacingError
 
 #: Above the first line of what was installed: tells our unit from one that somebody else wrote.
 MARK = "# Written by `openclaw gateway install`; it is written anew by the next one."
@@ -20,6 +21,11 @@ MARK = "# Written by `openclaw gateway install`; it is written anew by the next 
 NOTIFY_RELOAD_SINCE = 253
 #: Waiting longer from one restart to the next.
 RESTART_STEPS_SINCE = 254
+
+#: Names the unit instead of the profile, as published programs read it.
+UNIT_VARIABLE = "OPENCLAW_SYSTEMD_UNIT"
+#: Of systemd.unit(5) what needs no quoting; no template, whose instances are no files.
+_UNIT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,199}\.service")
 
 _USER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}\$?")
 _VARIABLE = re.compile(r"OPENCLAW_[A-Z_]+|PATH")
@@ -52,8 +58,21 @@ class UnitSpec:
     systemd: int | None = None
 
 
-def unit_name(profile: str | None) -> str:
-    """Return the name of the unit that serves a profile."""
+def unit_name(profile: str | None, env: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Return the name of the unit that serves a profile, or that the environment names.
+
+    Raises:
+        ConfigError: no service can have that name.
+    """
+    said = env.get(UNIT_VARIABLE, "").strip()
+    if said:
+        name = said if said.endswith(".service") else f"{said}.service"
+        if not _UNIT_NAME.fullmatch(name):
+            raise ConfigError(
+                f"env {UNIT_VARIABLE}: {said[:60]!r} is no name of a service",
+                remedy=f"set it to a name such as openclaw-mine.service, or `unset {UNIT_VARIABLE}`",
+            )
+        return name
     return "openclaw-gateway.service" if profile is None else f"openclaw-gateway-{profile}.service"
 
 
