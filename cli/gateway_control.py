@@ -33,6 +33,10 @@ class NotReloadedError(UserFacingError):
     """The gateway keeps what it ran with."""
 
 
+class NobodyHereError(NotReloadedError):
+    """No gateway of this user runs on the state directory."""
+
+
 @click.command("reload")
 @target_options
 def reload(*, options: TargetOptions) -> None:
@@ -44,15 +48,22 @@ def reload(*, options: TargetOptions) -> None:
         road = find_road(options, port=_port_in_force(options))
     except ConfigError:
         # The file is broken, so how to reach the gateway is not known; its pid may be.
-        _reload_by_signal(options, here=_only_here(options))
+        _tell_signalled(_reload_by_signal(here=_only_here(options)), as_json=options.as_json)
         return
     try:
         answer = ask(road, "gateway.reload", {}, timeout_s=timeout_s).payload
     except CallError as error:
         if not _signal_may_help(error, road):
             raise
+        try:
+            pid = _reload_by_signal(here=True)
+        except NobodyHereError:
+            if isinstance(error.cause, GatewayUnreachableError):
+                raise error from None  # nobody answers: that is the news, and what helps is in it
+            note(f"note: {error.problem}")
+            raise
         note(f"note: {error.problem}")
-        _reload_by_signal(options, here=True)
+        _tell_signalled(pid, as_json=options.as_json)
         return
     _tell_reloaded(answer if isinstance(answer, dict) else {}, as_json=options.as_json)
 
@@ -76,11 +87,12 @@ def _signal_may_help(error: CallError, road: Road) -> bool:
     return road.target.is_local_default and (unheard or refused)
 
 
-def _reload_by_signal(options: TargetOptions, *, here: bool) -> None:
-    """Ask by SIGHUP, which needs no secret: who may send it is the kernel's to say.
+def _reload_by_signal(*, here: bool) -> int:
+    """Ask by SIGHUP, which needs no secret, and return whom: who may send it is the kernel's to say.
 
     Raises:
-        NotReloadedError: no gateway of this user can be seen.
+        NobodyHereError: no gateway of this user can be seen.
+        NotReloadedError: its process is stopped by a signal.
     """
     paths = place().paths
     running = running_gateway(paths) if here else None
@@ -91,16 +103,18 @@ def _reload_by_signal(options: TargetOptions, *, here: bool) -> None:
             remedy=f"let it go on with `kill -CONT {running.pid}`",
         )
     if running is None or not _send_hangup(running):
-        raise NotReloadedError(
+        raise NobodyHereError(
             "no gateway of this user runs on this state directory",
             remedy="start it with `openclaw gateway run`",
         )
-    if options.as_json:
-        say(json_text({"ok": None, "signal": "SIGHUP", "pid": running.pid}))
+    return running.pid
+
+
+def _tell_signalled(pid: int, *, as_json: bool) -> None:
+    if as_json:
+        say(json_text({"ok": None, "signal": "SIGHUP", "pid": pid}))
     else:
-        say(
-            f"Asked the gateway (pid {running.pid}) to reload, by SIGHUP; its log says the outcome."
-        )
+        say(f"Asked the gateway (pid {pid}) to reload, by SIGHUP; its log says the outcome.")
 
 
 def is_stopped(paths: Paths) -> bool:

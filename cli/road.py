@@ -241,7 +241,7 @@ def _own_token_may_do(error: GatewayRefusedError, road: Road) -> bool:
 def _with_remedy(error: UserFacingError, road: Road) -> UserFacingError:
     """Add what only this machine knows: how to start its gateway, and who else holds the port."""
     if isinstance(error, CredentialsRequiredError) and road.target.is_local_default:
-        _name_who_listens(error, road)
+        error = _name_who_listens(error, road)
     if isinstance(error, GatewayRefusedError):
         from cli.device_road import typed  # late, both: only failures need them
         from cli.refused_here import add_what_is_known
@@ -280,8 +280,12 @@ def _start_command() -> str:
     return "openclaw gateway run"
 
 
-def _name_who_listens(error: CredentialsRequiredError, road: Road) -> None:
-    """Say what there is to give a credential to: our gateway, one of another user, or nobody."""
+def _name_who_listens(error: CredentialsRequiredError, road: Road) -> UserFacingError:
+    """Say what there is to give a credential to: our gateway, one of another user, or nobody.
+
+    Returns:
+        The error; where nobody listens, that nobody answers, whatever could have been shown.
+    """
     from cli.device_road import typed  # late, all: only failures need them
     from cli.own_secret import name_whereabouts, with_port
     from stores.port_owner import port_owner
@@ -292,25 +296,26 @@ def _name_who_listens(error: CredentialsRequiredError, road: Road) -> None:
         command = typed()
         if running.port == port:
             if name_whereabouts(error, running, road.loaded.path, command):
-                return
+                return error
         elif owner is None:
             error.problem += f"; {_runs_elsewhere(road, running.port)}"
             told = name_whereabouts(error, running, road.loaded.path, command)
             more = f"; then {error.remedy}" if told else ""
             error.remedy = f"name its port: `{with_port(command, running.port)}`{more}"
-            return
+            return error
     if owner is None:
-        error.problem = f"nothing listens on port {port} of this machine, and {error.problem}"
-        error.remedy = (
-            "start the gateway with `openclaw gateway run`, which makes a token, or give one with "
-            "`--token-file FILE`"
+        return GatewayUnreachableError(
+            Failure.REFUSED,
+            f"nothing listens on port {port} of this machine, and {error.problem}",
+            remedy="start the gateway with `openclaw gateway run`, which makes a token, or give one "
+            "with `--token-file FILE`",
         )
-        return
     error.problem += f"; the port is held by {owner.in_words()}"
     error.remedy = (
         "see whose gateway that is with `openclaw gateway status`, or give its token with "
         "`--token-file FILE`"
     )
+    return error
 
 
 def _stopped(road: Road) -> Running | None:

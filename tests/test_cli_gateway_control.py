@@ -73,8 +73,8 @@ def test_what_is_not_ours_is_not_signalled(
 
     ran = machine.run("gateway", "reload")
 
-    assert ran.code == 1
-    assert "no gateway of this user" in ran.err
+    assert ran.code == 3
+    assert "nothing listens at" in ran.err
 
 
 def test_a_pid_that_was_used_again_is_not_signalled(
@@ -84,7 +84,7 @@ def test_a_pid_that_was_used_again_is_not_signalled(
     monkeypatch.setattr("cli.gateway_control.os.kill", lambda *one: sent.append(one))
     note(machine, os.getpid(), startTime="another")
 
-    assert machine.run("gateway", "reload").code == 1
+    assert machine.run("gateway", "reload").code == 3
     assert sent == []
 
 
@@ -100,6 +100,25 @@ def test_another_gateway_is_never_signalled(machine: Machine, monkeypatch: pytes
     assert machine.run("gateway", "reload", "--url", url).code == 1
 
     assert sent == []
+
+
+def test_a_reload_that_nobody_answers_says_so_once(machine: Machine):
+    ran = machine.run("gateway", "reload", "--json")
+
+    assert ran.code == ran.json["exitCode"] == 3
+    assert ran.json["error"]["type"] == "transport"
+    assert ran.json["error"]["kind"] == "refused"
+    assert ran.err.count("nothing listens at") == 1
+    assert "`openclaw gateway run`" in ran.err
+
+
+def test_a_broken_file_and_no_gateway_is_not_reloaded(machine: Machine):
+    (machine.state_dir / "openclaw.json").write_text("{")
+
+    ran = machine.run("gateway", "reload")
+
+    assert ran.code == 1
+    assert "no gateway of this user runs" in ran.err
 
 
 def test_without_a_gateway_a_restart_says_how_to_start_one(machine: Machine):

@@ -205,3 +205,16 @@ def test_a_name_that_no_unit_can_have_is_told_of(
 
     assert ran.code == code
     assert "'../foo.service' is no name of a service" in ran.err
+
+
+@pytest.mark.parametrize("command", ["health", "gateway reload", "gateway call status"])
+def test_where_nothing_listens_that_is_the_exit_code_whatever_is_missing_too(
+    machine: Machine, port: int, command: str
+):
+    (machine.state_dir / "openclaw.json").write_text(f"{{gateway: {{port: {port}}}}}")
+
+    ran = machine.run(*command.split(), "--json")
+
+    assert ran.code == ran.json["exitCode"] == 3
+    assert f"nothing listens on port {port} of this machine" in ran.json["error"]["message"]
+    assert ran.json["error"]["kind"] == "refused"

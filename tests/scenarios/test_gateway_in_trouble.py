@@ -109,7 +109,7 @@ def test_a_stopped_process_can_be_ended(gateway: Gateway) -> None:
 def test_without_a_gateway_and_a_secret_both_are_told(tmp_path: Path) -> None:
     done = openclaw(tmp_path / ".openclaw", "health", port=1)
 
-    assert done.code == 1
+    assert done.code == 3
     assert done.err.startswith("nothing listens on port 1 of this machine, and no credential for")
     assert "Start the gateway with `openclaw gateway run`, which makes a token" in done.err
 
