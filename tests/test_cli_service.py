@@ -39,7 +39,7 @@ def machine(
     ("words", "remedy"),
     [
         (("--port", "18790"), "openclaw config set gateway.port N`"),
-        (("--token", "S3cret"), "openclaw config set gateway.auth.token TEXT`"),
+        (("--token", "S3cret"), "openclaw config set gateway.auth.token --from-file FILE`"),
         (("--run-as", "me"), "--system"),
     ],
     ids=["port", "secret", "account-of-a-user-unit"],

@@ -62,7 +62,8 @@ def _refuse_pinned(words: dict[str, Any]) -> None:
     if words["token"] is not None:
         raise UsageError(
             "--token: no secret goes into a unit, where other programs would find it",
-            remedy="set it with `openclaw config set gateway.auth.token TEXT`, then install",
+            remedy="set it with `openclaw config set gateway.auth.token --from-file FILE`, "
+            "then install",
         )
     if words["runtime"] is not None:
         note("note: --runtime has no effect: there is one")
