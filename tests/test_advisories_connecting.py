@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-import ast
 import hmac
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ import pytest
 from gateway.policy import credentials
 from gateway.policy.access import PairingReason, RequirePairing, decide_access
 from stores.records import DeviceToken
+from tests.bare_compare import OURS_AGAINST_OURS, compared_bare
 from tests.facts import LOCAL, facts
 from tests.imports import ROOT
 from tests.serving import TOKEN, Serving, open_gateway
@@ -218,34 +217,8 @@ def test_secrets_are_compared_in_constant_time_and_nowhere_else(
 
     assert compared == [(32, 32)] * 4
     files = [file for part in ("gateway", "stores") for file in (ROOT / part).rglob("*.py")]
-    bare = {text for file in files for text in _compared_bare(file)}
+    bare = {text for file in files for text in compared_bare(file)}
     assert bare == OURS_AGAINST_OURS
-
-
-#: Nothing in these came from outside: what is on file is compared with what was.
-OURS_AGAINST_OURS = {
-    "old.secrets.secret != settings.secrets.secret",
-    "old.token != new.token",
-    "known.token == refused.token",
-    "secret == 'token'",  # the name of a kind
-    "word.strip().lower() == token",  # of HTTP
-}
-SECRETS = {"token", "password", "secret", "device_token", "bootstrap_token", "sent", "presented"}
-
-
-def _compared_bare(file: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(file.read_text())):
-        if not isinstance(node, ast.Compare):
-            continue
-        equal = any(isinstance(each, ast.Eq | ast.NotEq) for each in node.ops)
-        if equal and SECRETS & {_last_name(side) for side in (node.left, *node.comparators)}:
-            yield ast.unparse(node)
-
-
-def _last_name(node: ast.expr) -> str:
-    if isinstance(node, ast.Attribute):
-        return node.attr
-    return node.id if isinstance(node, ast.Name) else ""
 
 
 @advisory("GHSA-2pwv-x786-56f8")
