@@ -11,6 +11,7 @@ from cli.explain import print_failure
 from cli.failures import FAILED, envelope
 from cli.output import json_text, note, printable, say
 from cli.place import Place, place
+from cli.typed import typable
 from stores.config.load import InvalidConfigError, LoadedConfig, in_force, load_config
 from stores.errors import ConfigError, UserFacingError
 
@@ -62,7 +63,7 @@ def _tell_invalid(error: UserFacingError, file: Path, *, json_wanted: bool) -> N
     if json_wanted:
         problems = [
             {"path": one.key, "file": str(one.path), "line": one.line, "message": one.text}
-            | {"remedy": one.remedy}
+            | {"remedy": typable(one.remedy)}
             for one in faults
         ]
         said = envelope(error, FAILED) | {"valid": False, "path": str(file), "problems": problems}

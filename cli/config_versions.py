@@ -12,6 +12,7 @@ from cli.config_words import applies, not_believed, when
 from cli.failures import FAILED, failed_report
 from cli.output import json_text, note, printable, say, table
 from cli.place import Place, place
+from cli.typed import program_words
 from stores.config.diff import Side, redacted_diff
 from stores.config.exchange import convert_file, roll_back
 from stores.config.history import (
@@ -190,7 +191,8 @@ def convert(*, to: Format | None, replace: bool, dry_run: bool, json_wanted: boo
         return
     say(f"Wrote {printable(done.target)}.")
     if done.removed is not None:
-        say(f"Removed {printable(done.removed)}; `openclaw config rollback 1` brings it back.")
+        back = f"{program_words()} config rollback 1"
+        say(f"Removed {printable(done.removed)}; `{back}` brings it back.")
     else:
         _say_named(here, str(done.source), str(done.target))
 

@@ -9,6 +9,7 @@ from typing import Any
 from attrs import frozen
 
 from cli.output import printable
+from cli.typed import program_words
 from stores.config.edit import Edit
 from stores.config.keypath import MISSING, KeyPath, dotted, look_up
 from stores.config.kinds import REDACTED
@@ -116,7 +117,7 @@ def when(
     if found.restart:
         keys = ", ".join(found.restart)
         yield f"Needs a restart of the running gateway (pid {running.pid}): {keys}"
-        yield "Restart it with `openclaw gateway restart`."
+        yield f"Restart it with `{program_words()} gateway restart`."
 
 
 def not_believed(accident: str) -> str:

@@ -10,6 +10,7 @@ from attrs import frozen
 
 from cli.output import json_text, note, printable, say
 from cli.place import Place, place
+from cli.typed import as_typed, program_words
 
 
 @frozen
@@ -20,6 +21,9 @@ class Topic:
     keys: tuple[str, ...]
     lines: tuple[tuple[str, str], ...]
 
+
+#: A command that is longer, behind the program's name, stands out of its column.
+_LONGEST = 56
 
 TOPICS = (
     Topic(
@@ -89,7 +93,7 @@ def configure(*, as_json: bool, section: str | None) -> None:
             {
                 "topic": topic.question,
                 "now": {key: now.get(key) for key in topic.keys},
-                "commands": [{"command": line, "does": does} for line, does in topic.lines],
+                "commands": [{"command": as_typed(one), "does": does} for one, does in topic.lines],
             }
             for topic in TOPICS
         ]
@@ -113,11 +117,14 @@ def _lines(now: dict[str, str]) -> Iterator[str]:
         yield topic.question
         for key in topic.keys:
             yield f"  now: {key} = {now.get(key, '?')}"
-        width = max(len(line) for line, _ in topic.lines if len(line) < 64)
-        for line, does in topic.lines:
+        lines = [(as_typed(line), does) for line, does in topic.lines]
+        longest = len(program_words()) + _LONGEST
+        width = max(len(line) for line, _ in lines if len(line) < longest)
+        for line, does in lines:
             yield f"  {line:<{width}}  # {does}"
     yield ""
-    yield "Every key: openclaw config schema. Then: openclaw config validate, openclaw doctor."
+    words = program_words()
+    yield f"Every key: {words} config schema. Then: {words} config validate, {words} doctor."
 
 
 def _now(here: Place) -> tuple[dict[str, str], str | None]:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cli.output import columns, printable, styled, table, wrapped
+from cli.typed import program_words
 from stores.scopes import missing
 from stores.timespan import in_words
 
@@ -92,7 +93,7 @@ def _paired_lines(item: Mapping[str, Any], now_ms: int) -> Iterator[str]:
     yield from _fact("seen", _seen(item, now_ms))
     code = waiting_commands(item)
     if code is not None:
-        yield from _fact("commands", f"wait for approval: openclaw nodes approve {code}")
+        yield from _fact("commands", f"wait for approval: {program_words()} nodes approve {code}")
 
 
 def waiting_commands(item: Mapping[str, Any]) -> str | None:

@@ -10,6 +10,7 @@ from attrs import asdict
 from cli.failures import DONE, FAILED, failed_report
 from cli.output import json_text, note, printable, say
 from cli.place import place
+from cli.typed import told_here, typable
 
 
 @click.command("verify")
@@ -33,7 +34,7 @@ def verify(context: click.Context, *, as_json: bool, offline: bool) -> None:
             {key: printable(files.as_known(text)) for key, text in asdict(one).items()}
             for one in problems
         ]
-        said: dict[str, Any] = {"ok": not problems, "problems": told}
+        said: dict[str, Any] = {"ok": not problems, "problems": told_here(told)}
         if problems:
             first = f"{told[0]['file']} at {told[0]['path']}: {told[0]['problem']}"
             said = failed_report(said, first, FAILED, remedy=told[0]["remedy"])
@@ -46,6 +47,6 @@ def verify(context: click.Context, *, as_json: bool, offline: bool) -> None:
             what = files.as_known(f"{problem.file} at {problem.path}: {problem.problem}")
             say(printable(what))
             remedy = files.as_known(problem.remedy)
-            say(printable(f"  {remedy[:1].upper()}{remedy[1:]}"))
+            say(typable(printable(f"  {remedy[:1].upper()}{remedy[1:]}")))
         say(f"{len(problems)} problem{'' if len(problems) == 1 else 's'} found")
     context.exit(FAILED if problems else DONE)

@@ -24,6 +24,7 @@ from cli.failures import FAILED
 from cli.late_group import LateGroup
 from cli.output import json_text, note, printable, say, styled
 from cli.place import TargetOptions, place, target_options
+from cli.typed import as_typed, program_words
 from stores.errors import UserFacingError
 
 
@@ -76,7 +77,7 @@ def list_devices(*, options: TargetOptions, offline: bool) -> None:
     waiting = sum(waiting_commands(item) is not None for item in paired)
     if waiting:
         of = "one node" if waiting == 1 else f"{waiting} nodes"
-        say(f"Commands of {of} wait for approval: openclaw nodes pending")
+        say(f"Commands of {of} wait for approval: {program_words()} nodes pending")
 
 
 @click.command("show")
@@ -189,7 +190,7 @@ def approve(  # noqa: PLR0913  # one parameter an option, as click hands them ov
     )
     say("  It gets in at its next try.")
     if _new_as_node(shown):
-        say("  Its commands may wait then: openclaw nodes pending")
+        say(f"  Its commands may wait then: {program_words()} nodes pending")
 
 
 @click.command("reject")
@@ -279,10 +280,10 @@ def _point_out(
 
 def _how_to(verb: str, pending: list[dict[str, Any]], *, tick: str = "") -> str:
     """Return what to type; of several requests none is named, for any may be a stranger's."""
-    if len(pending) == 1:
-        request_id = pending[0].get("requestId", "REQUEST")
-        return f"{tick}{beside(f'{verb} {request_id}')}{tick}"
-    return f"{tick}{beside(f'{verb} CODE')}{tick} (the code that the device shows)"
+    one = str(pending[0].get("requestId", "REQUEST")) if len(pending) == 1 else "CODE"
+    command = beside(f"{verb} {one}")
+    told = f"{tick}{command}{tick}" if tick else as_typed(command)
+    return told if len(pending) == 1 else f"{told} (the code that the device shows)"
 
 
 def _head(text: str) -> None:

@@ -12,7 +12,7 @@ from cli.failures import FAILED
 from cli.late_group import LateGroup
 from cli.output import columns, json_text, note, printable, say, styled
 from cli.place import place
-from cli.typed import typable
+from cli.typed import as_typed
 from stores.errors import UsageError
 
 if TYPE_CHECKING:
@@ -157,4 +157,4 @@ def print_findings(findings: Sequence[Finding]) -> None:
             say(f"         {line}")
         if one.command is not None:
             safe = "   (safe, --fix does it)" if one.fixable else ""
-            say(f"  Run:   {typable(f'`{printable(one.command)}`')[1:-1]}{safe}")
+            say(f"  Run:   {as_typed(printable(one.command))}{safe}")

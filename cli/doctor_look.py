@@ -15,6 +15,7 @@ from attrs import evolve, frozen
 from cli.doctor_choice import Choice
 from cli.failures import FAILED, failed_report
 from cli.place import Place
+from cli.typed import told_here
 from cli.whose import in_full
 from stores.checks import configuration, devices, exposure, leftovers, machine, modes
 from stores.checks.finding import Finding, Scene, Severity, command_in
@@ -74,8 +75,8 @@ class Report:
             "checksRun": len(self.checked),
             "checksSkipped": self.skipped,
             "findings": [
-                *(one.as_json() | {"fixed": False} for one in self.findings),
-                *(one.as_json() | {"fixed": True} for one in self.fixed),
+                *(told_here(one.as_json()) | {"fixed": False} for one in self.findings),
+                *(told_here(one.as_json()) | {"fixed": True} for one in self.fixed),
             ],
         }
         if not lint or not self.failing:
@@ -87,7 +88,7 @@ class Report:
 
 def look(here: Place, *, fix: bool = False, choice: Choice = ALL) -> Report:
     """Look at what was asked for; with ``fix`` do what is safe of it, then look again."""
-    openclaw = f"openclaw --profile {here.paths.profile}" if here.paths.profile else "openclaw"
+    openclaw = "openclaw"
     reached, trouble = _reach(here, openclaw)
     if reached is None:
         return Report(

@@ -12,6 +12,7 @@ from attrs import evolve
 from cli.failures import FAILED, failed_report
 from cli.output import json_text, note, printable, say
 from cli.place import Place, place
+from cli.typed import as_typed, program_words, told_here, typable
 from stores.errors import ConfigError, StoreError, UsageError, UserFacingError
 
 if TYPE_CHECKING:
@@ -130,12 +131,15 @@ def _as_json(
                 "severity": str(one.severity),
                 "peer": one.peer,
                 "seen": one.seen,
-                "remedy": {"sentence": one.sentence, "where": "gateway-host"}
-                | ({"command": one.command} if one.command else {}),
+                "remedy": told_here({"sentence": one.sentence, "where": "gateway-host"})
+                | ({"command": as_typed(one.command)} if one.command else {}),
             }
             for one in findings
         ],
-        "problems": [{"problem": one.problem, "remedy": one.remedy} for one in problems],
+        "problems": [
+            {"problem": one.problem, "remedy": typable(one.remedy or "") or None}
+            for one in problems
+        ],
     }
 
 
@@ -162,14 +166,14 @@ def _lines(
         yield ""
         yield f"{one.severity}: {one.id}"
         yield f"  Seen:  {one.seen}"
-        yield f"  To do: {one.sentence}"
+        yield f"  To do: {typable(one.sentence)}"
         if one.command is not None:
-            yield f"  Run:   {one.command}"
+            yield f"  Run:   {as_typed(one.command)}"
     if sum("trustedProxies" in (one.command or "") for one in findings) > 1:
         yield ""
         yield (
             "Each command sets the whole list as it should be now: after one of them, run "
-            "openclaw doctor proxy again."
+            f"{program_words()} doctor proxy again."
         )
     if reports and not findings:
         yield ""

@@ -8,6 +8,7 @@ from typing import Any
 
 from cli.failures import CallError, GatewayRefusedError, GatewayUnreachableError, envelope
 from cli.output import json_text, note, printable, say, styled
+from cli.typed import as_typed, typable
 from stores.errors import UserFacingError
 
 #: Longest message taken from a gateway.
@@ -28,20 +29,23 @@ def print_failure(error: UserFacingError, code: int, *, as_json: bool) -> None:
     if as_json:
         say(json_text(envelope(error, code)))
     for line in lines_of(error):
-        note(line)
+        note(line, as_is=True)
 
 
 def lines_of(error: UserFacingError) -> Iterator[str]:
     """Yield the lines of a failure: reason, what the gateway saw and why, target, the one command.
 
     What a gateway refused, on the socket or by HTTP, ends with the command and where it is typed.
+    Commands of ours are as they are typed here; those of a gateway elsewhere as it said them.
     """
     cause = error.cause if isinstance(error, CallError) else error
-    yield styled(_safe(cause.problem), "red", sys.stderr)
+    problem = _safe(cause.problem)
+    by_gateway = isinstance(cause, GatewayRefusedError)
+    yield styled(problem if by_gateway else typable(problem), "red", sys.stderr)
     told = _told_by_gateway(cause)
     if told and isinstance(cause, GatewayUnreachableError) and cause.remedy is not None:
-        yield _safe(f"{cause.remedy[:1].upper()}{cause.remedy[1:]}")
-    yield from _refusal(told)
+        yield _own(cause.remedy)
+    yield from _refusal(told, cause.typed_here if isinstance(cause, GatewayRefusedError) else None)
     if isinstance(cause, GatewayRefusedError):
         yield from _upgrade(cause)
     if isinstance(error, CallError):
@@ -67,13 +71,13 @@ def _told_by_gateway(error: UserFacingError) -> Mapping[str, Any]:
     return {}
 
 
-def _refusal(details: Mapping[str, Any]) -> Iterator[str]:
+def _refusal(details: Mapping[str, Any], typed_here: Mapping[str, Any] | None) -> Iterator[str]:
     seen = details.get("saw")
     if isinstance(seen, dict):
         facts = ", ".join(_seen(seen))
         if facts:
             yield f"Seen by the gateway: {facts}"
-    told = details.get("remedy")
+    told = typed_here or details.get("remedy")
     if isinstance(told, dict) and isinstance(told.get("sentence"), str):
         yield f"Why: {_safe(told['sentence'])}"
     if isinstance(details.get("requestId"), str):
@@ -105,7 +109,7 @@ def _what_to_do(error: UserFacingError) -> Iterator[str]:
     """Yield the one command, and where it is typed."""
     if isinstance(error, GatewayRefusedError) and error.remedy is not None:
         # what only this machine knows: the gateway's own command would be typed in the wrong place
-        yield _safe(f"{error.remedy[:1].upper()}{error.remedy[1:]}")
+        yield _own(error.remedy)
         return
     typed_here = error.typed_here if isinstance(error, GatewayRefusedError) else None
     told = typed_here or _told_by_gateway(error).get("remedy")
@@ -115,6 +119,7 @@ def _what_to_do(error: UserFacingError) -> Iterator[str]:
         upgrade = error.pending_upgrade
         if upgrade is not None:
             command = f"openclaw devices approve {upgrade.get('requestId', '')}"
+            command = as_typed(command) if error.by_own_gateway else command
             where = "gateway-host"
     for name, lines in _snippets(remedy):
         yield f"{_safe(name)}:"
@@ -122,7 +127,12 @@ def _what_to_do(error: UserFacingError) -> Iterator[str]:
     if isinstance(command, str):
         yield f"Run {_WHERE.get(where, _WHERE['gateway-host'])}: {_safe(command)}"
     elif error.remedy is not None and not isinstance(remedy.get("sentence"), str):
-        yield _safe(f"{error.remedy[:1].upper()}{error.remedy[1:]}")
+        yield _own(error.remedy)
+
+
+def _own(remedy: str) -> str:
+    """Return a remedy of this program as a sentence, its commands as they are typed here."""
+    return typable(_safe(f"{remedy[:1].upper()}{remedy[1:]}"))
 
 
 def _snippets(remedy: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:

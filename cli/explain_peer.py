@@ -12,6 +12,7 @@ from attrs import frozen
 
 from cli.output import json_text, printable, say
 from cli.place import place
+from cli.typed import as_typed, told_here, typable
 from stores.errors import UsageError
 
 if TYPE_CHECKING:
@@ -227,7 +228,7 @@ def _as_json(explained: Explanation, verdict: OriginVerdict, step: Step) -> dict
             "allowed": verdict.allowed,
             "reason": verdict.reason,
         },
-        "next": {"sentence": step.sentence, "command": step.command},
+        "next": told_here({"sentence": step.sentence, "command": step.command}),
     }
 
 
@@ -251,9 +252,9 @@ def _lines(explained: Explanation, verdict: OriginVerdict, step: Step) -> Iterat
         allowed = "allowed" if verdict.allowed else verdict.reason
         silent = " but never without approval" if verdict.allowed and not verdict.silent_ok else ""
         yield _labelled("Origin", f"{explained.origin}: {allowed}{silent}")
-    yield _labelled("To do", step.sentence)
+    yield _labelled("To do", typable(step.sentence))
     if step.command is not None:
-        yield _labelled("Run", step.command)
+        yield _labelled("Run", as_typed(step.command))
 
 
 def walk_lines(walk: Walk) -> Iterator[str]:

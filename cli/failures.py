@@ -9,6 +9,7 @@ from typing import Any
 
 from attrs import frozen
 
+from cli.typed import typable
 from stores.errors import UserFacingError
 
 DONE = 0
@@ -68,6 +69,7 @@ class GatewayRefusedError(UserFacingError):
         pending_upgrade: The ``pendingUpgrade`` of its hello, when we hold less than we asked for.
 
     Attributes:
+        by_own_gateway: Whether the gateway of this machine said it, so that its commands are for here.
         typed_here: The remedy of its details as it is typed on this machine, where that differs.
     """
 
@@ -87,6 +89,7 @@ class GatewayRefusedError(UserFacingError):
         self.details = dict(details)
         self.admitted = admitted
         self.pending_upgrade = pending_upgrade
+        self.by_own_gateway = False
         self.typed_here: dict[str, Any] | None = None
 
     @property
@@ -197,6 +200,17 @@ def remedy_of(error: UserFacingError) -> dict[str, Any] | None:
             return told
     if error.remedy is None:
         return None
-    command = _COMMAND.search(error.remedy)
-    remedy = {"sentence": error.remedy, "where": "this-device"}
-    return remedy | ({"command": command[1]} if command else {})
+    sentence = typable(error.remedy)
+    command = command_in(error.remedy)
+    remedy = {"sentence": sentence, "where": "this-device"}
+    return remedy | ({"command": command} if command else {})
+
+
+def command_in(remedy: str) -> str | None:
+    """Return the first command in a remedy of ours, as it is typed."""
+    found = _COMMAND.search(remedy)
+    if found is None:
+        return None
+    # with the words before it, which may say that it is for another machine
+    end = found.end()
+    return typable(remedy[:end]).rpartition("`")[0].rpartition("`")[2]

@@ -167,7 +167,7 @@ def logs(
     if url is not None:
         raise UsageError(
             "logs reads the files of this machine, and no other gateway's",
-            remedy="run `openclaw logs` on the machine of that gateway",
+            remedy="run on that gateway's machine: `openclaw logs`",
         )
     here = place()
     if port is not None:

@@ -15,6 +15,7 @@ import click
 
 from cli.failures import FAILED, INTERRUPTED, USAGE, CallError, exit_code
 from cli.late_group import HELP, PROGRAM, LateGroup
+from cli.typed import keep_profile
 from stores.errors import UserFacingError
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def root(context: click.Context, *, dev: bool, profile: str | None, log_level: s
         from cli.place import note_log_level  # late: few say it
 
         note_log_level()
-    _ = here.paths  # a name that cannot be a profile is refused before anything else happens
+    keep_profile(here)  # a name that cannot be a profile is refused before anything else happens
 
 
 def main(words: Sequence[str] | None = None) -> NoReturn:
@@ -106,6 +107,8 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
             sys.stdout.flush()
     except OSError as error:
         code = _unwritten(error)
+    finally:
+        keep_profile(None)
     _forget_if_full(sys.stderr)
     sys.exit(code)
 

@@ -10,6 +10,7 @@ from cli.device_road import offline_option, without_store
 from cli.node_road import COMMANDS, NodeRoad, find_node, find_pending
 from cli.output import json_text, printable, say
 from cli.place import TargetOptions, target_options
+from cli.typed import program_words
 
 
 @click.command("approve")
@@ -32,7 +33,8 @@ def approve(*, options: TargetOptions, request: str, offline: bool) -> None:
     code = printable(str(answer.get("requestId", item["requestId"])))
     if not of_commands:
         say(f"Approved the device {node_id} ({code})")
-        say("  It gets in at its next try; then its commands wait: `openclaw nodes pending`.")
+        pending = f"{program_words()} nodes pending"
+        say(f"  It gets in at its next try; then its commands wait: `{pending}`.")
         return
     approved = answer.get("node")
     told: dict[str, Any] = approved if isinstance(approved, dict) else {}
@@ -96,4 +98,5 @@ def remove(*, options: TargetOptions, node: str, offline: bool) -> None:
         return
     node_id = printable(str(found["nodeId"]))
     say(f"The commands of {node_id} are approved no more")
-    say(f"  It stays paired; to forget the device too: openclaw devices remove {node_id}")
+    forget = f"{program_words()} devices remove {node_id}"
+    say(f"  It stays paired; to forget the device too: {forget}")

@@ -15,6 +15,7 @@ from attrs import define, field
 from cli.device_road import LIST, NODE_LIST, DeviceRoad, items_of
 from cli.output import printable
 from cli.place import TIMEOUT_MS, TargetOptions
+from cli.typed import program_words
 from stores.errors import UserFacingError
 from stores.request_id import plain_id
 
@@ -138,7 +139,7 @@ class LiveRoad:
 
 
 def _approves(group: str, item: Mapping[str, Any]) -> dict[str, str]:
-    return {"command": f"openclaw {group} approve {item.get('requestId', '?')}"}
+    return {"command": f"{program_words()} {group} approve {item.get('requestId', '?')}"}
 
 
 def find_node(nodes: list[dict[str, Any]], word: str) -> dict[str, Any]:

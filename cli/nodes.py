@@ -14,6 +14,7 @@ from cli.main import LateGroup
 from cli.node_road import COMMANDS, NodeRoad, find_node
 from cli.output import json_text, note, printable, say, styled, table
 from cli.place import TargetOptions, target_options
+from cli.typed import program_words
 from stores.errors import UsageError, UserFacingError
 from stores.timespan import in_words, ms_of
 
@@ -208,7 +209,7 @@ def _card(node: Mapping[str, Any]) -> Iterator[str]:
         yield printable(f"  {key}: {text}", limit=4_000)
     if node.get("approvalState") == "pending-approval" and node.get("pendingRequestId"):
         code = printable(str(node["pendingRequestId"]))
-        yield f"  Let operators use its commands: openclaw nodes approve {code}"
+        yield f"  Let operators use its commands: {program_words()} nodes approve {code}"
 
 
 def _name(item: Mapping[str, Any]) -> str:

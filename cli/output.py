@@ -101,11 +101,15 @@ def say(text: str = "") -> None:
         raise NoOutputError(error.errno, error.strerror or str(error)) from error
 
 
-def note(text: str) -> None:
-    """Print a remark that is not the result; one that cannot be printed changes nothing."""
+def note(text: str, *, as_is: bool = False) -> None:
+    """Print a remark that is not the result; one that cannot be printed changes nothing.
+
+    Args:
+        as_is: Whether its commands are as they are to be typed, perhaps on another machine.
+    """
     if sys.stderr is not None:  # print() would take standard output
         with contextlib.suppress(OSError):
-            print(typable(text), file=sys.stderr)
+            print(text if as_is else typable(text), file=sys.stderr)
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -9,6 +9,7 @@ import click
 from cli.failures import FAILED
 from cli.output import json_text, note, printable, say
 from cli.place import place
+from cli.typed import program_words
 
 
 @click.group("pairing")
@@ -28,9 +29,9 @@ def list_requests(*, words: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         channel = next((word for word in words if not word.startswith("-")), None)
         told: dict[str, object] = {"channel": channel, "requests": [], "deviceRequests": count}
-        say(json_text(told | {"command": "openclaw devices list"}))
+        say(json_text(told | {"command": f"{program_words()} devices list"}))
         return
-    say(f"{_waiting(count)}: openclaw devices list")
+    say(f"{_waiting(count)}: {program_words()} devices list")
 
 
 @pairing.command("approve", context_settings={"ignore_unknown_options": True})
@@ -47,7 +48,7 @@ def approve(context: click.Context, *, words: tuple[str, ...]) -> None:
     if code is not None and not meant:
         told = f"{printable(code)} is none of {told}" if waiting else "no device waits for approval"
     one = next(iter(meant or waiting), None) if meant or len(waiting) == 1 else None
-    command = "openclaw devices list" if one is None else f"openclaw devices approve {one}"
+    command = f"{program_words()} devices {'list' if one is None else f'approve {one}'}"
     verb = "see" if one is None else "devices are approved with"
     note(f"{told}; {verb}: {command}")
     note("Codes of chats (dmPolicy, allowFrom) are their channel's, and let no device in.")

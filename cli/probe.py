@@ -75,7 +75,7 @@ def probe(context: click.Context, *, options: TargetOptions, headers: tuple[str,
         say(json_text(said))
     else:
         for line in _lines(aim, steps):
-            say(typable(line))
+            say(line)
     context.exit(code)
 
 
@@ -122,4 +122,4 @@ def _help(step: Step) -> Iterator[str]:
         for line in list(lines_of(step.error))[1:]:
             yield f"  {line}"
     if step.remedy is not None:
-        yield f"  {printable(step.remedy[:1].upper() + step.remedy[1:])}"
+        yield typable(f"  {printable(step.remedy[:1].upper() + step.remedy[1:])}")

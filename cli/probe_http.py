@@ -160,8 +160,8 @@ def _is_live(body: bytes) -> bool:
 def _remedy(status: int, location: str) -> str:
     if status in _NOBODY_BEHIND:
         return (
-            "the proxy answers for itself, for nothing behind it does: see on the gateway's machine "
-            "with `openclaw gateway status`, and compare the port with the proxy's"
+            "the proxy answers for itself, for nothing behind it does: ask on the gateway's "
+            "machine: `openclaw gateway status`, and compare the port with the proxy's"
         )
     if 300 <= status < 400:
         return f"the proxy sends elsewhere, to {location or '?'}: give that address with `--url`"

@@ -10,6 +10,7 @@ from attrs import evolve, frozen
 from cli.failures import DONE, FAILED, NO_GATEWAY, GatewayUnreachableError, envelope, remedy_of
 from cli.probe_http import Looked, ask_healthz, look_up
 from cli.status_knock import CHALLENGE_WITHIN_MS, Stage, knock_at
+from cli.typed import typable
 from stores.errors import UserFacingError
 from stores.fingerprint import fingerprint_of, in_pairs
 
@@ -54,7 +55,7 @@ class Step:
             found |= {key: told[key] for key in ("kind", "code", "details") if key in told}
             found["remedy"] = remedy_of(self.error)
         if self.remedy is not None:
-            found["remedy"] = {"sentence": self.remedy, "where": "this-device"}
+            found["remedy"] = {"sentence": typable(self.remedy), "where": "this-device"}
         return found
 
 
@@ -125,17 +126,17 @@ def _where_to_look(name: str, aim: Aim) -> str:
         return "see what runs here, and what to do, with `openclaw gateway status`"
     if name == "tcp":
         return (
-            "check host and port, and any firewall; on the gateway's machine ask "
+            "check host and port, and any firewall; ask on the gateway's machine: "
             "`openclaw gateway status`"
         )
     if name == "upgrade":
         return (
-            "see whether the proxy passes WebSockets on: on the gateway's machine "
-            "`openclaw doctor proxy` tells what arrives"
+            "see whether the proxy passes WebSockets on, and ask what arrives on the gateway's "
+            "machine: `openclaw doctor proxy`"
         )
     return (
         "what stands in between passes the upgrade and then nothing: look at its time limits for "
-        "WebSockets, and on the gateway's machine at `openclaw gateway status`"
+        "WebSockets, and ask on the gateway's machine: `openclaw gateway status`"
     )
 
 

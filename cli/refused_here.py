@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli.own_secret import Whereabouts, whereabouts
+from cli.typed import told_here
 from stores.errors import StoreError
 from stores.fingerprint import secret_fingerprint
 from stores.running import read_running
@@ -56,6 +57,7 @@ def add_what_is_known(error: GatewayRefusedError, road: Road, command: str) -> N
     if found.clause != ANOTHER:  # the gateway's general words look in the configuration
         clause = f"{found.clause[:1].upper()}{found.clause[1:]}."
         error.details["remedy"] = {"sentence": clause}
+        error.typed_here = None
 
 
 def put_in_place(error: GatewayRefusedError, target: Target, source: str | None) -> None:
@@ -69,6 +71,10 @@ def put_in_place(error: GatewayRefusedError, target: Target, source: str | None)
     if not (source or "").startswith("gateway.remote."):
         error.problem = _KEY_OF_ANOTHER.sub("", error.problem)
     _name_container(error)
+    error.by_own_gateway = target.is_local_default and not error.comes_from_elsewhere
+    remedy = error.details.get("remedy")
+    if error.by_own_gateway and isinstance(remedy, dict) and error.typed_here is None:
+        error.typed_here = told_here(remedy)
 
 
 def _name_container(error: GatewayRefusedError) -> None:
@@ -76,13 +82,13 @@ def _name_container(error: GatewayRefusedError) -> None:
 
     Whoever dials loopback and comes from elsewhere went through something that passes the port on.
     """
-    told = error.details.get("remedy")
-    if not error.comes_from_elsewhere or not isinstance(told, dict):
+    remedy = error.details.get("remedy")
+    if not error.comes_from_elsewhere or not isinstance(remedy, dict):
         return
-    command = told.get("command")
+    command = remedy.get("command")
     if isinstance(command, str) and command.startswith(_PLAIN):
         typed = f"docker exec CONTAINER {command}"
-        error.typed_here = told | {"command": typed, "where": "container"}
+        error.typed_here = remedy | {"command": typed, "where": "container"}
 
 
 def credential_in_words(error: GatewayRefusedError, road: Road, command: str) -> str:
@@ -91,10 +97,10 @@ def credential_in_words(error: GatewayRefusedError, road: Road, command: str) ->
     if error.details.get("code") not in MISMATCHES or source is None:
         return ""
     way = _right_secret(error, road, command)
-    told = "" if way is None else f": {way.remedy}"
+    then = "" if way is None else f": {way.remedy}"
     if way is not None and way.remedy.startswith(_LEAVE_OUT):
-        told = f": {_LEAVE_OUT}"
-    return f"the credential came from {source}{told}"
+        then = f": {_LEAVE_OUT}"
+    return f"the credential came from {source}{then}"
 
 
 def _right_secret(error: GatewayRefusedError, road: Road, command: str) -> Whereabouts | None:
@@ -115,7 +121,7 @@ def _right_secret(error: GatewayRefusedError, road: Road, command: str) -> Where
         running,
         config_path=str(road.loaded.path),
         command=command,
-        openclaw=f"openclaw --profile {paths.profile}" if paths.profile else "openclaw",
+        openclaw="openclaw",
         finds_another=_finds_another(road, running.secret_fingerprint),
     )
 

@@ -12,7 +12,7 @@ from attrs import frozen
 from cli.output import columns, json_text, printable, say, styled, wrapped
 from cli.place import TargetOptions, place, target_options
 from cli.published_options import without_effect
-from cli.typed import typable
+from cli.typed import program_words, typable
 from cli.whose import in_full
 from stores.errors import UserFacingError
 
@@ -74,7 +74,8 @@ def status(*, options: TargetOptions, everything: bool) -> None:
     for row in rows:
         for line in _drawn(row):
             say(line)
-    say("Each part of it: openclaw gateway status, openclaw devices list, openclaw gateway why")
+    parts = ("gateway status", "devices list", "gateway why")
+    say(f"Each part of it: {', '.join(f'{program_words()} {part}' for part in parts)}")
 
 
 def read_kept(here: Place) -> Kept:
@@ -109,7 +110,8 @@ def rows_of(report: Report, kept: Kept | None) -> Iterator[Row]:
     if kept is not None and kept.problem is not None:
         facts = report.facts
         remedy = in_full(kept.problem.remedy, f"{facts.openclaw} status", facts.here.env)
-        yield Row(head="Store", good=False, text=kept.problem.problem, remedy=remedy)
+        told = typable(remedy or "") or None
+        yield Row(head="Store", good=False, text=kept.problem.problem, remedy=told)
     elif kept is not None:
         yield _devices(kept)
     server = report.facts.knock.server if report.facts.knock else {}
@@ -177,7 +179,7 @@ def _devices(kept: Kept) -> Row:
     newest = pending[0]
     name = newest.get("label") or newest.get("displayName") or newest["deviceId"][:8]
     text += f"; the newest is {newest['requestId']}, {name} as {newest.get('role')}"
-    remedy = f"let it in with `openclaw devices approve {newest['requestId']}`"
+    remedy = typable(f"let it in with `openclaw devices approve {newest['requestId']}`")
     return Row(head="Devices", good=None, text=text, remedy=remedy)
 
 
@@ -189,7 +191,7 @@ def _refusal(kept: Kept) -> Row:
         )
     from cli.why import in_one_line  # late: see `status`
 
-    told = "ask about it with `openclaw gateway why`"
+    told = typable("ask about it with `openclaw gateway why`")
     return Row(head="Refused", good=None, text=in_one_line(entry), remedy=told)
 
 
@@ -197,7 +199,7 @@ def _store(kept: Kept) -> Row:
     if not kept.faults:
         return Row(head="Store", good=True, text="sound")
     more = f" (and {len(kept.faults) - 1} more)" if len(kept.faults) > 1 else ""
-    remedy = "see all, and what to do, with `openclaw devices verify`"
+    remedy = typable("see all, and what to do, with `openclaw devices verify`")
     return Row(head="Store", good=False, text=f"{kept.faults[0]}{more}", remedy=remedy)
 
 
@@ -228,6 +230,8 @@ def _drawn(row: Row) -> Iterator[str]:
         yield f"{head:<{_HEAD_COLUMNS}}{shown}"
         head = ""
     if row.remedy:
-        sentence = typable(printable(f"{row.remedy[:1].upper()}{row.remedy[1:]}"))
-        for line in wrapped(sentence, width):
+        sentence = printable(f"{row.remedy[:1].upper()}{row.remedy[1:]}")
+        # of a path that is broken nobody can copy anything
+        on_screen = sys.stdout is not None and sys.stdout.isatty()
+        for line in wrapped(sentence, width) if on_screen else [sentence]:
             yield f"{'':<{_HEAD_COLUMNS}}{line}"

@@ -51,7 +51,7 @@ class StatusFacts:
         serving: The gateway behind the port, if that can be seen.
         knock: None if nothing was dialled.
         unit: None where there is nothing to be known of services, or another machine is meant.
-        openclaw: How a command for this very gateway begins.
+        openclaw: How a command for this very gateway begins, before `cli.typed` spells it out.
     """
 
     here: Place
@@ -91,7 +91,6 @@ def gather(
         within_s = options.timeout_ms / 1000
     knock = knock_at(aim, timeout_s=within_s) if dials and target is not None else None
     unit = look_at_unit(system=system) if aim.local else None
-    profile = here.paths.profile
     return StatusFacts(
         here=here,
         uid=os.geteuid(),
@@ -100,7 +99,7 @@ def gather(
         knock=knock,
         unit=unit,
         secrets=_secrets(aim, unit, knock),
-        openclaw=f"{named}openclaw --profile {profile}" if profile else f"{named}openclaw",
+        openclaw=f"{named}openclaw",
     )
 
 

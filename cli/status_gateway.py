@@ -237,7 +237,7 @@ def lines_of(report: Report, *, width: int | None = None) -> Iterator[str]:
     for number, name in enumerate(NAMES, 1):
         yield from _verdict(f"{number}. {_HEADS[name]}", report.verdicts[name], width)
     for remark in report.remarks:
-        for line in _fitted(printable(f"Warning: {remark.problem}"), width, "  "):
+        for line in _fitted(typable(printable(f"Warning: {remark.problem}")), width, "  "):
             yield styled(line, "bold", sys.stdout)
         if remark.remedy:
             yield from _fitted(printable(f"  {_sentence(remark.remedy)}"), width, "  ")
@@ -246,11 +246,10 @@ def lines_of(report: Report, *, width: int | None = None) -> Iterator[str]:
 
 
 def _fitted(line: str, width: int | None, indent: str) -> list[str]:
-    text = typable(line)
     if width is None:
-        return [text]
-    told = text.lstrip(" ")
-    lead = " " * (len(text) - len(told))
+        return [line]
+    told = line.lstrip(" ")
+    lead = " " * (len(line) - len(told))
     first, *rest = wrapped(told, width - len(lead), indent=indent[len(lead) :])
     return [lead + first, *(lead + one for one in rest)]
 

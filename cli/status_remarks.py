@@ -9,11 +9,12 @@ import shlex
 from collections.abc import Iterator
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from cli.service.verdict import Trouble
 from cli.status_aim import Configured
 from cli.status_facts import StatusFacts
+from cli.typed import typable
 from cli.whose import in_full
 from stores.config.in_use import Why
 from stores.running import Running
@@ -42,6 +43,10 @@ class Remark:
     problem: str
     remedy: str | None = None
 
+    def as_typed(self) -> Remark:
+        """Return it with its command as it is typed here."""
+        return evolve(self, remedy=typable(self.remedy)) if self.remedy else self
+
     def as_json(self) -> dict[str, Any]:
         """Return it for `--json`."""
         return {"kind": self.kind, "problem": self.problem, "remedy": self.remedy}
@@ -49,13 +54,15 @@ class Remark:
 
 def remarks(facts: StatusFacts) -> list[Remark]:
     """Return what is off, what keeps the gateway from its configuration first."""
-    return [
+    own = [
         *_of_config(facts),
         *_of_two_configs(facts),
         *_of_secrets(facts),
         *_of_server(facts),
         *_of_service(facts),
     ]
+    elsewhere = () if facts.aim.local else ("config-refused",)  # as the gateway there says it
+    return [one if one.kind in elsewhere else one.as_typed() for one in own]
 
 
 def _of_config(facts: StatusFacts) -> Iterator[Remark]:

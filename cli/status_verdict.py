@@ -12,6 +12,7 @@ from typing import Any
 from attrs import frozen
 
 from cli.failures import remedy_of
+from cli.typed import typable
 from stores.errors import UserFacingError
 
 #: What is to be typed has an argument; a mere name in backticks has none.
@@ -44,8 +45,11 @@ class Verdict:
 
 def verdict(good: bool | None, saw: str, remedy: str | None = None) -> Verdict:  # noqa: FBT001  # its first word
     """Return a verdict whose command is what stands first in backticks in its remedy."""
-    command = _TYPED.search(remedy or "")
-    return Verdict(good=good, saw=saw, remedy=remedy, command=command[1] if command else None)
+    typed = typable(remedy or "")
+    command = _TYPED.search(typed)
+    return Verdict(
+        good=good, saw=saw, remedy=typed or None, command=command[1] if command else None
+    )
 
 
 def of_error(good: bool | None, error: UserFacingError, saw: str | None = None) -> Verdict:  # noqa: FBT001  # as above

@@ -107,7 +107,7 @@ def _no_handshake(target: Target, error: OSError) -> GatewayUnreachableError:
         target,
         "the port does not speak TLS",
         remedy="let that gateway encrypt, on its own machine: `openclaw config set "
-        "gateway.tls.enabled true`, then `openclaw gateway restart`; or use a tunnel: "
+        "gateway.tls.enabled true && openclaw gateway restart`; or use a tunnel: "
         f"{_tunnel(target)} and `--url ws://127.0.0.1:{target.port}`",
     )
 
@@ -142,7 +142,7 @@ def _compare_and_pin(target: Target, found: str) -> str:
     else:
         pin = f"call again with `--tls-fingerprint sha256:{found}`"
     return (
-        "compare it with what `openclaw gateway fingerprint` prints on the gateway's machine, and "
+        "compare it with what this prints on the gateway's machine: `openclaw gateway fingerprint`; "
         f"if it is the same, {pin}"
     )
 

@@ -270,7 +270,7 @@ def pinned_by_flag(target: Target, fingerprint: str) -> Target:
     except MismatchError as error:
         raise UsageError(
             f"--tls-fingerprint is not {error}",
-            remedy="see it with `openclaw gateway fingerprint` on the gateway's machine",
+            remedy="see it on the gateway's machine: `openclaw gateway fingerprint`",
         ) from error
     if not target.secure:
         raise UsageError(

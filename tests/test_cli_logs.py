@@ -234,7 +234,7 @@ def test_without_a_log_it_says_where_it_looked_and_what_to_do(logs: Logs, tmp_pa
     ("words", "told"),
     [
         pytest.param(("--since", "soon"), "--since 'soon'", id="since"),
-        pytest.param(("--url", "ws://other"), "on the machine of that gateway", id="url"),
+        pytest.param(("--url", "ws://other"), "on that gateway's machine", id="url"),
         pytest.param(("--level", "loud"), "loud", id="level"),
     ],
 )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cli.explain import lines_of
+from cli.explain import lines_of, print_failure
 from cli.failures import GatewayRefusedError, envelope
+from cli.place import Place
 from cli.refused_here import put_in_place
+from cli.typed import keep_profile
 from stores.config.load import interpret
 from stores.target import Target, resolve_target
 
@@ -58,6 +61,41 @@ def test_otherwise_the_gateways_own_command_stands(error: GatewayRefusedError, h
 
     assert list(lines_of(error))[-1] == f"Run on the gateway's machine: {APPROVE}"
     assert envelope(error, 1)["error"]["remedy"]["where"] == "gateway-host"
+
+
+@pytest.fixture
+def of_work() -> Iterator[None]:
+    """The running command is for the profile work."""
+    keep_profile(Place({"HOME": "/home/ada"}, profile="work"))
+    yield
+    keep_profile(None)
+
+
+@pytest.mark.usefixtures("of_work")
+def test_what_the_own_gateway_says_is_typed_for_its_profile():
+    error = refused(why="other-uid")
+
+    put_in_place(error, resolve_target(LOADED, {}), None)
+
+    typed = "openclaw --profile work devices approve 7KQM-2XHT"
+    assert list(lines_of(error))[-1] == f"Run on the gateway's machine: {typed}"
+    assert envelope(error, 1)["error"]["remedy"]["command"] == typed
+
+
+@pytest.mark.usefixtures("of_work")
+def test_what_a_gateway_elsewhere_says_stays_as_it_said_it(capsys: pytest.CaptureFixture[str]):
+    error = refused(why="other-uid")
+    sentence = "It waits: see `openclaw devices list`."
+    error.details["remedy"]["sentence"] = sentence
+
+    put_in_place(error, target("192.0.2.7"), None)
+    print_failure(error, 1, as_json=False)
+
+    told = envelope(error, 1)["error"]["remedy"]
+    said = capsys.readouterr().err
+    assert f"Why: {sentence}\n" in said
+    assert f"Run on the gateway's machine: {APPROVE}\n" in said
+    assert (told["sentence"], told["command"]) == (sentence, APPROVE)
 
 
 @pytest.mark.parametrize("command", [None, 7, "docker exec gw openclaw health"], ids=str)

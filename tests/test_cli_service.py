@@ -96,7 +96,7 @@ def test_a_failure_is_an_envelope_with_its_kind(machine: Machine, monkeypatch: p
     assert ran.code == 1
     assert ran.json["ok"] is False
     assert ran.json["action"] == "start"
-    assert ran.json["error"]["remedy"]["command"] == "openclaw gateway run"
+    assert ran.json["error"]["remedy"]["command"] == f"{sys.argv[0]} gateway run"
     assert ran.json["hintItems"][0]["kind"] == "not-systemd"
     assert ran.json["exitCode"] == 1
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from cli.failures import envelope
 from cli.output import note
-from cli.typed import typable
+from cli.place import Place
+from cli.typed import as_typed, keep_profile, program_words, told_here, typable
+from stores.errors import UserFacingError
 
 TOLD = "start it with `openclaw gateway run`, see openclaw and `openclaw`"
 
@@ -91,3 +96,98 @@ def test_a_path_that_a_shell_would_split_is_quoted(
     monkeypatch.setattr(sys, "argv", [str(spaced)])
 
     assert f"`'{spaced}' gateway run`" in typable(TOLD)
+
+
+@pytest.fixture
+def of_work(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The running command is for the profile work; its program is found by its name."""
+    monkeypatch.setattr(sys, "argv", ["-c"])
+    keep_profile(Place({"HOME": "/home/ada"}, profile="work"))
+    yield
+    keep_profile(None)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param(
+            "openclaw devices list", "openclaw --profile work devices list", id="a-command"
+        ),
+        pytest.param(
+            "sudo -u ada openclaw logs", "sudo -u ada openclaw --profile work logs", id="same-files"
+        ),
+        pytest.param(
+            "OPENCLAW_CONFIG_PATH=/c openclaw health",
+            "OPENCLAW_CONFIG_PATH=/c openclaw --profile work health",
+            id="another-configuration",
+        ),
+    ],
+)
+def test_a_command_is_for_the_profile_in_force(of_work: None, before: str, after: str):
+    assert typable(f"use `{before}`") == f"use `{after}`"
+    assert as_typed(before) == after
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("`openclaw --profile home gateway run`", id="named"),
+        pytest.param("`openclaw --dev gateway run`", id="dev"),
+        pytest.param("`openclaw --no-color --profile=home gateway run`", id="behind-another"),
+        pytest.param("`OPENCLAW_STATE_DIR=/s openclaw health`", id="other-files"),
+        pytest.param("`sudo -iu bob openclaw gateway status`", id="another-user"),
+        pytest.param("on the gateway's machine: `openclaw logs`", id="another-machine"),
+        pytest.param("see `openclaw devices prune --help`", id="help"),
+        pytest.param("`docker exec CONTAINER openclaw health`", id="container"),
+    ],
+)
+def test_a_command_for_something_else_stays(of_work: None, text: str):
+    assert typable(text) == text
+
+
+def test_a_command_for_another_machine_has_no_path_of_this_one(program: Path):
+    told = "on its own machine: `openclaw gateway restart`, or here: `openclaw gateway probe`"
+
+    assert typable(told) == told.replace("`openclaw gateway probe", f"`{program} gateway probe")
+
+
+@pytest.mark.parametrize(
+    ("here", "words"),
+    [
+        pytest.param(Place({"HOME": "/h"}), "openclaw", id="none"),
+        pytest.param(Place({"HOME": "/h"}, dev=True), "openclaw --dev", id="dev"),
+        pytest.param(Place({"HOME": "/h"}, profile="w"), "openclaw --profile w", id="flag"),
+        pytest.param(
+            Place({"HOME": "/h", "OPENCLAW_PROFILE": "w"}), "openclaw --profile w", id="environment"
+        ),
+    ],
+)
+def test_the_profile_is_spelt_whoever_named_it(of_work: None, here: Place, words: str):
+    keep_profile(here)
+
+    assert program_words() == words
+
+
+def test_json_has_its_commands_as_they_are_typed(of_work: None):
+    said: dict[str, Any] = {
+        "saw": "`openclaw health`",
+        "findings": [{"remedy": "try `openclaw health`"}],
+        "remedy": {"sentence": "do `openclaw logs`", "command": "openclaw logs"},
+    }
+
+    told = told_here(said)
+
+    assert told["saw"] == "`openclaw health`"
+    assert told["findings"][0]["remedy"] == "try `openclaw --profile work health`"
+    assert told["remedy"]["sentence"] == "do `openclaw --profile work logs`"
+    assert told["remedy"]["command"] == "openclaw --profile work logs"
+
+
+@pytest.mark.usefixtures("of_work")
+def test_a_remedy_in_json_names_the_profile():
+    error = UserFacingError("no", remedy="run `openclaw devices clear --yes`")
+
+    remedy = envelope(error, 1)["error"]["remedy"]
+
+    assert remedy["command"] == "openclaw --profile work devices clear --yes"
+    assert remedy["sentence"] == f"run `{remedy['command']}`"

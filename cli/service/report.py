@@ -21,6 +21,7 @@ from cli.service.systemd import (
     manager_for,
 )
 from cli.service.verdict import Finding, Holder, ServiceFacts, judge
+from cli.typed import as_typed, typable
 from stores.errors import UserFacingError
 from stores.paths import DEFAULT_PORT
 from stores.port_owner import port_owner
@@ -73,8 +74,8 @@ class UnitReport:
                 "unit": holder.unit,
             },
             "findings": [
-                {"kind": str(one.trouble), "problem": one.problem, "remedy": one.remedy}
-                | ({"command": one.command} if one.command else {})
+                {"kind": str(one.trouble), "problem": one.problem, "remedy": typable(one.remedy)}
+                | ({"command": as_typed(one.command)} if one.command else {})
                 for one in self.findings
             ],
         }

@@ -54,10 +54,8 @@ class Service:
         return render(template_of(system=self.system), spec)
 
     def command(self, words: str) -> str:
-        """Return a command of ours for this very service."""
-        profile = self.place.paths.profile
-        named = f"--profile {profile} " if profile else ""
-        return f"openclaw {named}{words}{' --system' if self.system else ''}"
+        """Return a command of ours for this very service, before `cli.typed` spells it out."""
+        return f"openclaw {words}{' --system' if self.system else ''}"
 
     def present(self) -> str | None:
         """Return what the unit says, None if there is none."""

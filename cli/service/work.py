@@ -28,6 +28,7 @@ from cli.service.report import UnitReport, port_in_force, unit_report
 from cli.service.service import Service
 from cli.service.verdict import Trouble
 from cli.service.waiting import NotHealthyError, logs_command, start_and_wait
+from cli.typed import as_typed, typable
 from cli.whose import in_full
 from stores.errors import StoreError, UserFacingError
 from stores.paths import Paths
@@ -53,8 +54,8 @@ class Outcome:
             "ok": True,
             "result": self.result,
             "message": self.message,
-            "hints": self.hints,
-            "warnings": self.warnings,
+            "hints": list(map(typable, self.hints)),
+            "warnings": list(map(typable, self.warnings)),
             "service": self.report.service_json(),
             "unit": self.report.as_json(),
         }
@@ -79,14 +80,14 @@ def tell(action: str, outcome: Outcome, *, as_json: bool) -> None:
         say(json_text(outcome.as_json(action)))
         return
     for line in (outcome.message, *outcome.hints):
-        say(printable(line))
+        say(typable(printable(line)))
     for line in outcome.warnings:
         note(printable(f"note: {line}"))
 
 
 def _tell_failure(action: str, error: UserFacingError, *, as_json: bool) -> None:
     for line in lines_of(error):
-        note(line)
+        note(line, as_is=True)
     if not as_json:
         return
     told = envelope(error, exit_code(error)) | {"action": action}
@@ -96,9 +97,10 @@ def _tell_failure(action: str, error: UserFacingError, *, as_json: bool) -> None
         missing = error.finding.trouble is Trouble.UNIT_MISSING
         told |= {"result": "not-loaded"} if missing else {}
         if error.finding.command is not None:
-            told["error"]["remedy"]["command"] = error.finding.command
-        told["hints"] = [error.finding.remedy]
-        told["hintItems"] = [{"kind": str(error.finding.trouble), "text": error.finding.remedy}]
+            told["error"]["remedy"]["command"] = as_typed(error.finding.command)
+        remedy = typable(error.finding.remedy)
+        told["hints"] = [remedy]
+        told["hintItems"] = [{"kind": str(error.finding.trouble), "text": remedy}]
     say(json_text(told))
 
 
