@@ -38,7 +38,10 @@ class Runs:
     def plan_of(self, edit: Edit) -> ReloadPlan | None:
         """Return what a change means for the gateway, None if that cannot be told."""
         before = self.took_in or edit.before
-        return None if before is None else plan(before.config, edit.loaded.config)
+        by_flag = self.running is not None and self.running.port_by_flag
+        if before is None:
+            return None
+        return plan(before.config, edit.loaded.config, port_by_flag=by_flag)
 
     def accident_in(self, edit: Edit) -> str | None:
         """Return why the running gateway would not believe a change, None if it would."""

@@ -17,6 +17,7 @@ from stores.config.known import Known, Standing, value_of
 from stores.config.plan import ReloadPlan
 from stores.config.redact import redact
 from stores.paths import Paths
+from stores.target import PORT_FLAG
 
 
 @frozen
@@ -27,6 +28,7 @@ class Running:
     config_path: str | None
     port: int | None = None
     started_at_ms: int | None = None
+    port_by_flag: bool = False
 
 
 def running_gateway(paths: Paths) -> Running | None:
@@ -50,6 +52,7 @@ def running_gateway(paths: Paths) -> Running | None:
         path if isinstance(path, str) else None,
         port if isinstance(port, int) else None,
         since if isinstance(since, int) else None,
+        noted.get("portSource") == PORT_FLAG,
     )
 
 
@@ -106,6 +109,13 @@ def when(
     if found is None:
         yield "The file could not be used before; the gateway takes it as soon as it is valid."
         return
+    if found.fixed and running is not None:
+        yield (
+            f"Counts from a start without --port, with which the running gateway (pid {running.pid}) "
+            f"was started: {', '.join(found.fixed)}"
+        )
+        if not found.changed:
+            return
     if not found.changed:
         yield "Nothing changes for the gateway."
         return

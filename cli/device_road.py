@@ -20,6 +20,7 @@ from cli.failures import CallError, GatewayRefusedError, GatewayUnreachableError
 from cli.output import note, printable
 from cli.place import TIMEOUT_MS, URL_VARIABLE, Place, TargetOptions, place
 from stores.errors import ConfigError, StoreError, UnknownRequestError, UsageError, UserFacingError
+from stores.own_gateway import own_port
 
 if TYPE_CHECKING:
     from cli.offline import Files
@@ -252,7 +253,8 @@ def _said_by_gateway(error: StoreError, fall_back: _FallBack) -> bool:
 
 
 def _named_elsewhere(options: TargetOptions, here: Place) -> bool:
-    return options.url is not None or bool(here.env.get(URL_VARIABLE, "").strip())
+    named = options.url is not None or bool(here.env.get(URL_VARIABLE, "").strip())
+    return named and own_port(options.url, here.env, here.paths) is None
 
 
 def _told(files: Files, in_files: Callable[[Files], dict[str, Any]]) -> dict[str, Any]:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from attrs import frozen
 
+from stores.config.load import LoadedConfig
 from stores.credentials import CredentialsRequiredError
+from stores.own_gateway import port_variable
 from stores.running import Running
 
 
@@ -70,6 +72,8 @@ def name_whereabouts(
     return True
 
 
-def with_port(command: str, port: int) -> str:
-    """Return a command that finds a gateway whose port is written down nowhere."""
-    return f"OPENCLAW_GATEWAY_PORT={port} {command}"
+def with_port(command: str, running: Running, loaded: LoadedConfig) -> str:
+    """Return a command that finds a gateway at another port than the one in force."""
+    assert running.port is not None
+    secure = running.tls_fingerprint is not None
+    return f"{port_variable(running.port, loaded, secure=secure)} {command}"

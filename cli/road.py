@@ -22,10 +22,11 @@ from stores.credentials import (
 )
 from stores.errors import StoreError, UserFacingError
 from stores.identity import CachedToken, TokenCache, open_identity
-from stores.own_gateway import as_it_serves
+from stores.own_gateway import as_it_serves, own_port
 from stores.running import Running, Standing, read_running
 from stores.target import (
     ALLOW_PRIVATE_VARIABLE,
+    PORT_FLAG,
     Target,
     is_loopback,
     pinned_by_flag,
@@ -90,8 +91,9 @@ def find_road(options: TargetOptions, *, port: int | None = None) -> Road:
     here = place()
     paths = here.paths
     loaded, why = _configuration(here)
+    named = own_port(options.url, here.env, paths) if port is None else None
     target = resolve_target(
-        loaded, here.env, url=options.url, port=port, default_port=paths.default_port
+        loaded, here.env, url=options.url, port=port or named, default_port=paths.default_port
     )
     if port is not None and target.is_local_default:
         said = f"loopback, port of the running gateway in {paths.lock_path}"
@@ -301,7 +303,7 @@ def _name_who_listens(error: CredentialsRequiredError, road: Road) -> UserFacing
             error.problem += f"; {_runs_elsewhere(road, running.port)}"
             told = name_whereabouts(error, running, road.loaded.path, command)
             more = f"; then {error.remedy}" if told else ""
-            error.remedy = f"name its port: `{with_port(command, running.port)}`{more}"
+            error.remedy = f"name its port: `{with_port(command, running, road.loaded)}`{more}"
             return error
     if owner is None:
         return GatewayUnreachableError(
@@ -340,11 +342,10 @@ def _name_stopped(error: GatewayUnreachableError, road: Road) -> bool:
 
 def _name_other_port(error: GatewayUnreachableError, road: Road) -> bool:
     """Say that this machine's gateway runs, on another port than the one in force here."""
-    from cli.config_words import running_gateway  # late: only failures need it
-
-    running = running_gateway(road.place.paths)
-    if running is None or running.port in (None, road.target.port):
+    running = read_running(road.place.paths.state_dir)
+    if running is None or not running.alive or running.port in (None, road.target.port):
         return False
+    assert running.port is not None
     port = running.port
     error.problem += f"; {_runs_elsewhere(road, port)}"
     error.details["runningPort"] = port
@@ -352,7 +353,12 @@ def _name_other_port(error: GatewayUnreachableError, road: Road) -> bool:
         from cli.device_road import typed  # late, both: see above
         from cli.own_secret import with_port
 
-        error.remedy = f"name its port: `{with_port(typed(), port)}`"
+        error.remedy = f"name its port: `{with_port(typed(), running, road.loaded)}`"
+    elif running.port_source == PORT_FLAG:
+        error.remedy = (
+            f"configure the port it has with `openclaw config set gateway.port {port}`, or "
+        )
+        error.remedy += "start it without `--port`, which a restart keeps"
     else:
         error.remedy = "let it take the configured port with `openclaw gateway restart`, or "
         error.remedy += f"configure the one it has with `openclaw config set gateway.port {port}`"

@@ -28,7 +28,7 @@ from stores.credentials import (
 )
 from stores.errors import ConfigError, StoreError, UsageError, UserFacingError
 from stores.identity import Identity, TokenCache, known_identity
-from stores.own_gateway import as_it_serves
+from stores.own_gateway import as_it_serves, own_port
 from stores.port_owner import PortOwner, port_owner
 from stores.running import Running, read_running
 from stores.target import (
@@ -175,7 +175,10 @@ def _target(options: TargetOptions, here: Place, aim: Aim) -> Target:
     if options.port is not None:
         target, named = loopback_target(loaded, options.port), True
     else:
-        target = resolve_target(loaded, env, url=options.url, default_port=paths.default_port)
+        port = own_port(options.url, env, paths)
+        target = resolve_target(
+            loaded, env, url=options.url, port=port, default_port=paths.default_port
+        )
         named = options.url is not None or bool(env.get(URL_VARIABLE, "").strip())
     if target.is_local_default and not named:
         target = _where_it_runs(target, aim, here)

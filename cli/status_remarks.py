@@ -18,6 +18,7 @@ from cli.typed import typable
 from cli.whose import in_full
 from stores.config.in_use import Why
 from stores.running import Running
+from stores.target import PORT_FLAG
 
 #: Findings of the service that the verdicts tell already, or that nobody asked about.
 _NOT_REPEATED = frozenset(
@@ -145,12 +146,13 @@ def _of_running(facts: StatusFacts, running: Running, own: str) -> Iterator[Rema
     if port is not None and running.port not in (None, port.number) and not told:
         restart = f"let it move there with `{facts.openclaw} gateway restart`"
         name = f"let all see it: `{facts.openclaw} config set gateway.port {running.port}`"
-        configured = aim.configured.loaded.config.gateway.port is not None
+        by_flag = running.port_source == PORT_FLAG  # which a restart keeps
+        configured = aim.configured.loaded.config.gateway.port is not None and not by_flag
         yield Remark(
             "port-differs",
             f"the gateway listens on port {running.port}, but other commands look on "
             f"{port.number} ({port.source})",
-            restart if configured else name,
+            restart if configured else f"{name}, or start it without `--port`" if by_flag else name,
         )
 
 

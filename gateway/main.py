@@ -56,6 +56,7 @@ from stores.credentials import resolve_gateway_auth
 from stores.devices import DeviceStore
 from stores.errors import StoreError, UserFacingError
 from stores.fingerprint import secret_fingerprint
+from stores.own_gateway import port_variable
 from stores.paths import Paths, refuse_foreign_state, resolve_paths
 from stores.target import resolve_port
 
@@ -133,7 +134,7 @@ def _run_locked(
         )
         log = open_log(paths.logs_dir, redactor, **levels(options, loaded, env))
         cleanup.callback(log.close)
-        note = _note(start)
+        note = _note(start) | {"portSource": port.source}
 
         def describe(in_force: dict[str, object]) -> None:
             lock.describe(note | in_force)
@@ -194,10 +195,13 @@ def _log_warnings(start: Start, losing: tuple[str, ...]) -> None:
         )
 
 
-def _port_to_name(start: Start) -> int | None:
-    """Return the port if a command that is not told of it would look at another one."""
+def _port_to_name(start: Start) -> str | None:
+    """Return what names the port, if a command that is not told of it would look at another one."""
     usual = resolve_port(start.loaded, start.env, default=start.paths.default_port).number
-    return None if start.port == usual else start.port
+    if start.port == usual:
+        return None
+    secure = start.loaded.config.gateway.tls.enabled
+    return port_variable(start.port, start.loaded, secure=secure)
 
 
 def build(
@@ -262,6 +266,7 @@ def build(
         derive=partial(settings_of, start),
         applied=applied,
         startable=partial(refuse_unstartable, start),
+        port_by_flag=start.options.port is not None,
     )
     return Door(runtime, keeper, _lobby(start.env)), reloader
 

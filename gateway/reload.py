@@ -54,6 +54,7 @@ class Reloader:
         derive: Derives what connections are judged by; raises it when no gateway would start so.
         applied: Told of what took effect.
         startable: Raises `UserFacingError` when a start would fail: secrets, addresses, the port.
+        port_by_flag: Whether the command line chose the port, which a restart keeps.
     """
 
     runtime: Runtime
@@ -61,6 +62,7 @@ class Reloader:
     derive: Callable[[LoadedConfig], Settings]
     applied: Callable[[LoadedConfig], None] = lambda _: None
     startable: Callable[[LoadedConfig], object] = lambda _: None
+    port_by_flag: bool = False
     # Nothing was seen yet: what changed since the start loaded it is found by the first look.
     _seen: Seen | None = None
     _turn: trio.Lock = field(factory=trio.Lock)
@@ -193,7 +195,7 @@ class Reloader:
     def _take_in(self, loaded: LoadedConfig, settings: Settings) -> Reloaded:
         runtime = self.runtime
         applied = plan(runtime.loaded.config, loaded.config).apply
-        waiting = plan(self._started_with, loaded.config).restart
+        waiting = plan(self._started_with, loaded.config, port_by_flag=self.port_by_flag).restart
         if settings.secrets.mode is not runtime.settings.secrets.mode:
             # Without its key too: a password that appears makes the mode password.
             kept = runtime.settings

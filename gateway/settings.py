@@ -150,14 +150,14 @@ def machine_names() -> frozenset[str]:
 
 
 def command_words(
-    started_as: str, env: Mapping[str, str], paths: Paths, *, port: int | None = None
+    started_as: str, env: Mapping[str, str], paths: Paths, *, port: str | None = None
 ) -> CommandWords:
     """Return how a command for this gateway is typed on its machine.
 
     Args:
         started_as: The path of the running program (``sys.argv[0]``).
         paths: Where this gateway lives: a command must look there too.
-        port: Its port, where a command would not find it by itself.
+        port: The variable that names its port, where a command would not find it by itself.
     """
     prefix = env.get("OPENCLAW_REMEDY_PREFIX", "").strip()
     if prefix:
@@ -173,7 +173,7 @@ def command_words(
     if not known and path.name == program and path.is_file():
         program = shlex.quote(str(path.absolute()))
     if port is not None:
-        program = f"OPENCLAW_GATEWAY_PORT={port} {program}"
+        program = f"{port} {program}"
     if paths.config_source != FOUND_IN_STATE_DIR:
         program = f"OPENCLAW_CONFIG_PATH={shlex.quote(str(paths.config_path))} {program}"
     if env.get("OPENCLAW_STATE_DIR", "").strip():

@@ -5,13 +5,48 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from attrs import evolve
 
 from stores.config.load import LoadedConfig
 from stores.errors import UserFacingError
 from stores.paths import Paths
-from stores.target import Target
+from stores.running import read_running
+from stores.target import PORT_VARIABLE, URL_VARIABLE, Target, is_loopback
+
+
+def own_port(url: str | None, env: Mapping[str, str], paths: Paths) -> int | None:
+    """Return the port of this machine's running gateway, if a URL names that one.
+
+    It listens where its lock says, whatever its configuration says: such a URL leads to no other
+    gateway, so what this machine keeps for its own may go there, and its files may stand in.
+
+    Args:
+        url: The value of ``--url``; beats the environment.
+    """
+    named = (env.get(URL_VARIABLE, "") if url is None else url).strip()
+    if not named:
+        return None
+    try:
+        parts = urlsplit(named)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return None  # told by whoever needs an address
+    if port is None or not is_loopback(host):
+        return None
+    running = read_running(paths.state_dir)
+    return port if running is not None and running.alive and running.port == port else None
+
+
+def port_variable(port: int, loaded: LoadedConfig, *, secure: bool) -> str:
+    """Return the variable that leads a command to this machine's gateway at another port than usual.
+
+    A port in the configuration goes before `OPENCLAW_GATEWAY_PORT`; before a URL, nothing does.
+    """
+    if loaded.config.gateway.port is None:
+        return f"{PORT_VARIABLE}={port}"
+    return f"{URL_VARIABLE}={'wss' if secure else 'ws'}://127.0.0.1:{port}"
 
 
 def as_it_serves(

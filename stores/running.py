@@ -57,6 +57,8 @@ class Running:
     #: Where the secret in force comes from.
     secret_source: str | None = None
     tls_fingerprint: str | None = None
+    #: Who chose the port: the file, the environment, nobody, or `PORT_FLAG`, which outlives a restart.
+    port_source: str | None = None
 
     @property
     def alive(self) -> bool:
@@ -86,6 +88,7 @@ def read_running(state_dir: Path) -> Running | None:
         secret_fingerprint=_text(note, "secretFingerprint"),
         secret_source=_text(note, "secretSource"),
         tls_fingerprint=_text(tls, "fingerprint") if isinstance(tls, dict) else None,
+        port_source=_text(note, "portSource"),
     )
 
 

@@ -20,6 +20,8 @@ from stores.paths import DEFAULT_PORT
 
 PORT_VARIABLE = "OPENCLAW_GATEWAY_PORT"
 URL_VARIABLE = "OPENCLAW_GATEWAY_URL"
+#: Who chose a port, when it is the command line.
+PORT_FLAG = "--port"
 #: Who pins a certificate, when it is the command line.
 FLAG = "--tls-fingerprint"
 #: With ``1`` secrets may cross a private network in clear (protocol fact); said at every use.
@@ -116,7 +118,7 @@ def resolve_port(
     if port is not None:
         if not 0 <= port <= 65535:
             raise UsageError(f"--port: {port} is not a port", remedy="use 1 to 65535")
-        return Port(number=port, source="--port", losing=_losing(said, port, "--port"))
+        return Port(number=port, source=PORT_FLAG, losing=_losing(said, port, PORT_FLAG))
     if configured is not None:
         source = loaded.where("gateway.port")
         return Port(number=configured, source=source, losing=_losing(said, configured, source))

@@ -216,7 +216,7 @@ LIVES = pytest.mark.parametrize(
 def test_a_port_that_a_command_would_not_find_is_named(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(socket, "gethostname", lambda: "machine")
 
-    words = command_words("python", {}, PATHS, port=18790)
+    words = command_words("python", {}, PATHS, port="OPENCLAW_GATEWAY_PORT=18790")
 
     assert words.local == "OPENCLAW_GATEWAY_PORT=18790 openclaw"
 

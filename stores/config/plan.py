@@ -11,14 +11,19 @@ from attrs import frozen
 from stores.config.model import AuthConfig, AuthMode, Config, Reload, key_of
 
 MODE = "gateway.auth.mode"
+PORT = "gateway.port"
 
 
 @frozen
 class ReloadPlan:
-    """The keys that differ, dotted: those that count at once, and those that need a restart."""
+    """The keys that differ, dotted: those that count at once, and those that need a restart.
+
+    ``fixed`` are those that the command line decides, which a restart keeps.
+    """
 
     apply: tuple[str, ...] = ()
     restart: tuple[str, ...] = ()
+    fixed: tuple[str, ...] = ()
 
     @property
     def changed(self) -> tuple[str, ...]:
@@ -26,18 +31,23 @@ class ReloadPlan:
         return self.apply + self.restart
 
 
-def plan(old: Config, new: Config) -> ReloadPlan:
+def plan(old: Config, new: Config, *, port_by_flag: bool = False) -> ReloadPlan:
     """Compare two configurations.
 
     A password that appears or goes while no mode is said changes the mode, so it is a change of
     `gateway.auth.mode` too.
+
+    Args:
+        port_by_flag: Whether the gateway was started with ``--port``.
     """
     changes = dict(changed_keys(old, new))
     if implied_mode(old.gateway.auth) is not implied_mode(new.gateway.auth):
         changes[MODE] = "restart"
+    fixed = (PORT,) if port_by_flag else ()
     return ReloadPlan(
         apply=tuple(key for key, how in changes.items() if how == "hot"),
-        restart=tuple(key for key, how in changes.items() if how == "restart"),
+        restart=tuple(key for key, how in changes.items() if how == "restart" and key not in fixed),
+        fixed=tuple(key for key in changes if key in fixed),
     )
 
 

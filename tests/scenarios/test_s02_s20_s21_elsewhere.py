@@ -148,14 +148,19 @@ def test_what_is_offered_for_another_file_says_nothing_of_it_any_more(named: Gat
 def test_a_port_is_named_and_not_written_into_the_wrong_file(
     named: Gateway, *, other: bool
 ) -> None:
+    variable = f"OPENCLAW_GATEWAY_PORT={named.port}"
     if other:
         file = named.state_dir.parent / "conf.json"
         section = {"mode": "local", "port": free_port(), "auth": {"token": TOKEN}}
         file.write_text(json.dumps({"gateway": section}))
-        eventually(lambda: "a restart is needed for gateway.port" in named.said_by_now())
+        # the port of the file goes before the variable of one
+        variable = f"OPENCLAW_GATEWAY_URL=ws://127.0.0.1:{named.port}"
+        eventually(lambda: variable in openclaw(named.state_dir, "health").err)
 
     done = openclaw(named.state_dir, "health")
 
     assert done.code == 3
-    assert f"`OPENCLAW_GATEWAY_PORT={named.port} openclaw health`" in done.err
+    assert f"`{variable} openclaw health`" in done.err
     assert "config set" not in done.err
+    asked = openclaw(named.state_dir, "health", env=dict([variable.split("=", 1)]))
+    assert asked.code == 0, asked
