@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from cli.device_road import DeviceRoad, offline_option
+from cli.device_road import DeviceRoad, beside, offline_option
 from cli.inviting import Scene, lasts, make, only_here, scene_of
 from cli.output import json_text, note, say
 from cli.place import TargetOptions, target_options
@@ -52,7 +52,7 @@ def dashboard(*, options: TargetOptions, no_open: bool, yes: bool, offline: bool
         return
     say(link)
     note(f"It counts once, for {lasts(made)}, and gives every scope: show it nobody.")
-    note(f"Take it back with `openclaw devices invite --revoke {made.setup_id}`.")
+    note(f"Take it back with `{beside(f'invite --revoke {made.setup_id}')}`.")
     if way.alone:
         note(f"note: {only_here(way)}")
     if not no_open and _has_a_screen():

@@ -289,11 +289,13 @@ def typed() -> str:
     return printable(" ".join(words))
 
 
-def beside(verb: str) -> str:
-    """Return another ``devices`` command for the gateway of the running one, to be copied."""
-    context = click.get_current_context()
+def beside(verb: str, group: str = "devices") -> str:
+    """Return another command of a group for the gateway of the running one, to be copied."""
+    context = click.get_current_context(silent=True)
+    if context is None:  # whoever prints it is no command
+        return f"openclaw {group} {verb}"
     root = context.find_root()
-    words = [root.info_name or "openclaw", *_typed_in(root), "devices", verb]
+    words = [root.info_name or "openclaw", *_typed_in(root), group, verb]
     url = context.params.get("url")
     return printable(" ".join(words if url is None else [*words, "--url", shlex.quote(url)]))
 

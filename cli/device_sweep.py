@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from cli.device_life import confirm, refuse_unasked, yes_option
-from cli.device_road import DeviceRoad, items_of, offline_option, typed
+from cli.device_road import DeviceRoad, beside, items_of, offline_option, typed
 from cli.device_table import paired_table, wall_ms
 from cli.output import json_text, note, say
 from cli.place import TargetOptions, target_options
@@ -78,9 +78,8 @@ def clear(*, options: TargetOptions, pending: bool, yes: bool, offline: bool) ->
     devices = [] if pending else items_of(listed, "paired")
     requests = items_of(listed, "pending")
     if not yes:
-        words = (
-            "openclaw devices clear --pending --yes" if pending else "openclaw devices clear --yes"
-        )
+        narrowed = f"{' --pending' if pending else ''}{' --offline' if offline else ''}"
+        words = beside(f"clear{narrowed} --yes")
         what = _count(len(requests), "request")
         if not pending:
             what = f"{_count(len(devices), 'paired device')} and {what}"

@@ -8,7 +8,7 @@ from typing import Any
 
 from cli.failures import CallError, GatewayRefusedError, GatewayUnreachableError, envelope
 from cli.output import json_text, note, printable, say, styled
-from cli.typed import as_typed, typable
+from cli.typed import AsSaid, as_typed, typable
 from stores.errors import UserFacingError
 
 #: Longest message taken from a gateway.
@@ -132,7 +132,8 @@ def _what_to_do(error: UserFacingError) -> Iterator[str]:
 
 def _own(remedy: str) -> str:
     """Return a remedy of this program as a sentence, its commands as they are typed here."""
-    return typable(_safe(f"{remedy[:1].upper()}{remedy[1:]}"))
+    sentence = _safe(f"{remedy[:1].upper()}{remedy[1:]}")
+    return sentence if isinstance(remedy, AsSaid) else typable(sentence)
 
 
 def _snippets(remedy: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from attrs import frozen
 
-from cli.typed import typable
+from cli.typed import AsSaid, typable
 from stores.errors import UserFacingError
 
 DONE = 0
@@ -209,8 +209,8 @@ def remedy_of(error: UserFacingError) -> dict[str, Any] | None:
 def command_in(remedy: str) -> str | None:
     """Return the first command in a remedy of ours, as it is typed."""
     found = _COMMAND.search(remedy)
-    if found is None:
-        return None
+    if found is None or isinstance(remedy, AsSaid):
+        return found and found[1]
     # with the words before it, which may say that it is for another machine
     end = found.end()
     return typable(remedy[:end]).rpartition("`")[0].rpartition("`")[2]

@@ -13,11 +13,13 @@ import click
 from attrs import evolve
 
 from cli.config_words import Running, running_gateway
+from cli.device_road import beside
 from cli.failures import CallError, Failure, GatewayRefusedError, GatewayUnreachableError
 from cli.output import json_text, note, printable, say
 from cli.place import TIMEOUT_MS, TargetOptions, place, target_options
 from cli.progress import progress
 from cli.published_options import Span, without_effect
+from cli.typed import AsSaid
 from stores.credentials import CredentialsRequiredError
 from stores.errors import ConfigError, UserFacingError
 
@@ -65,7 +67,8 @@ def reload(*, options: TargetOptions) -> None:
         note(f"note: {error.problem}")
         _tell_signalled(pid, as_json=options.as_json)
         return
-    _tell_reloaded(answer if isinstance(answer, dict) else {}, as_json=options.as_json)
+    told = answer if isinstance(answer, dict) else {}
+    _tell_reloaded(told, as_json=options.as_json, elsewhere=not road.target.is_local_default)
 
 
 def _only_here(options: TargetOptions) -> bool:
@@ -133,16 +136,17 @@ def _send_hangup(running: Running) -> bool:
     return True
 
 
-def _tell_reloaded(answer: dict[str, Any], *, as_json: bool) -> None:
+def _tell_reloaded(answer: dict[str, Any], *, as_json: bool, elsewhere: bool = False) -> None:
     """Print the outcome of a reload.
 
     Raises:
         NotReloadedError: nothing was taken in.
     """
     if answer.get("ok") is not True:
+        remedy = printable(answer.get("remedy") or "", limit=1_000) or None
         raise NotReloadedError(
             f"not reloaded: {printable(answer.get('problem') or '?', limit=1_000)}",
-            remedy=printable(answer.get("remedy") or "", limit=1_000) or None,
+            remedy=AsSaid(remedy) if remedy and elsewhere else remedy,
         )
     if as_json:
         say(json_text(answer))
@@ -151,7 +155,7 @@ def _tell_reloaded(answer: dict[str, Any], *, as_json: bool) -> None:
     say(f"Applied: {applied}" if applied else "Reloaded; nothing changed for the gateway.")
     if waiting:
         say(f"Needs a restart: {waiting}")
-        note("Restart it with `openclaw gateway restart`.")
+        note(f"Restart it with `{beside('restart', 'gateway')}`.")
 
 
 def _names(value: object) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.device_road import DeviceRoad, items_of, offline_option, without_store
+from cli.device_road import DeviceRoad, beside, items_of, offline_option, without_store
 from cli.device_table import short_scopes, wall_ms
 from cli.inviting import (
     NAME_AN_ADDRESS,
@@ -133,7 +133,7 @@ def _invite(road: DeviceRoad, options: TargetOptions, terms: Terms, public_url: 
     say(f"Setup code: {made.code}")
     show_qr(link if operator else made.code)
     note("Whoever has it gets in: show it to nobody else.")
-    note(f"Take it back with `openclaw devices invite --revoke {made.setup_id}`.")
+    note(f"Take it back with `{beside(f'invite --revoke {made.setup_id}')}`.")
 
 
 def _list(road: DeviceRoad, options: TargetOptions) -> None:
@@ -146,7 +146,7 @@ def _list(road: DeviceRoad, options: TargetOptions) -> None:
         say("No invitation is outstanding.")
         return
     say(table(("Id", "For", "Uses left", "Ends in"), [_row(one) for one in found]))
-    note("End one with `openclaw devices invite --revoke ID`.")
+    note(f"End one with `{beside('invite --revoke ID')}`.")
 
 
 def _row(one: dict[str, Any]) -> tuple[str, str, str, str]:

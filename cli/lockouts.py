@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from cli.device_road import beside
 from cli.late_group import WholeGroup
 from cli.output import json_text, note, printable, say, table
 from cli.place import TIMEOUT_MS, TargetOptions, target_options
@@ -39,7 +40,7 @@ def tell_locked(answer: dict[str, Any], *, as_json: bool) -> None:
         say("Nobody is locked out.")
         return
     say(table(("Who", "Wrong was", "Free in"), rows))
-    note("Let one try again with `openclaw gateway lockouts clear WHO`.")
+    note(f"Let one try again with `{beside('lockouts clear WHO', 'gateway')}`.")
 
 
 @lockouts.command("clear")

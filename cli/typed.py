@@ -27,6 +27,12 @@ _NAMED = re.compile(r"(?:--[a-z-]+(?: [^-\s]\S*)? )*?--(?:dev|profile)\b")
 _OTHER_FILES = re.compile(r"sudo -iu |OPENCLAW_STATE_DIR=")
 
 
+class AsSaid(str):
+    """Words of a gateway elsewhere, whose commands are for its own machine."""
+
+    __slots__ = ()
+
+
 class _Front:
     """The words that every command needs in front of its name, as the running one had them."""
 
@@ -45,7 +51,7 @@ def keep_profile(here: Place | None) -> None:
 
 def typable(text: str) -> str:
     """Return a message whose commands in backticks can be pasted where this program was typed."""
-    if "openclaw " not in text or "`" not in text:
+    if "openclaw " not in text or "`" not in text or isinstance(text, AsSaid):
         return text
     program = _program()
     if program == _NAME and not _Front.words:

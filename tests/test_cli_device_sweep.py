@@ -39,7 +39,7 @@ def test_a_clear_needs_its_yes_and_says_what_it_would_take(machine: Machine):
 
     assert ran.code == 2
     assert "1 paired device and 1 request" in ran.err
-    assert "openclaw devices clear --yes" in ran.err
+    assert "openclaw devices clear --offline --yes" in ran.err
     assert len(machine.store.read().paired) == 1
 
 

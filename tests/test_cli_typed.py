@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from cli.explain import lines_of
 from cli.failures import envelope
 from cli.output import note
 from cli.place import Place
-from cli.typed import as_typed, keep_profile, program_words, told_here, typable
+from cli.typed import AsSaid, as_typed, keep_profile, program_words, told_here, typable
 from stores.errors import UserFacingError
 
 TOLD = "start it with `openclaw gateway run`, see openclaw and `openclaw`"
@@ -181,6 +182,18 @@ def test_json_has_its_commands_as_they_are_typed(of_work: None):
     assert told["findings"][0]["remedy"] == "try `openclaw --profile work health`"
     assert told["remedy"]["sentence"] == "do `openclaw --profile work logs`"
     assert told["remedy"]["command"] == "openclaw --profile work logs"
+
+
+@pytest.mark.usefixtures("of_work")
+def test_what_a_gateway_elsewhere_advises_stays_as_it_said_it():
+    advice = "go back with `openclaw config rollback good --yes`"
+    error = UserFacingError("not reloaded", remedy=AsSaid(advice))
+
+    remedy = envelope(error, 1)["error"]["remedy"]
+
+    assert list(lines_of(error))[-1] == f"G{advice[1:]}"
+    assert remedy["sentence"] == advice
+    assert remedy["command"] == "openclaw config rollback good --yes"
 
 
 @pytest.mark.usefixtures("of_work")

@@ -210,6 +210,22 @@ def test_the_command_that_lets_a_device_in_does_it(stage: Stage, gateway: Gatewa
     assert f"({wanted})" in done.out
 
 
+def test_what_was_meant_for_a_url_is_not_done_without_it(stage: Stage, gateway: Gateway):
+    url = f"ws://127.0.0.1:{gateway.port}"
+
+    for words in (("devices", "clear"), ("dashboard", "--no-open")):
+        done = stage.run(*words, "--url", url)
+
+        assert re.search(rf"`{re.escape(str(stage.program))} [^`]* --url {url}`", done.err), done
+
+
+def test_files_that_were_meant_stay_meant(stage: Stage):
+    done = stage.run("devices", "clear", "--pending", "--offline")
+
+    told = f"`{stage.program} --profile work devices clear --pending --offline --yes`"
+    assert told in done.err
+
+
 def test_the_command_in_json_is_the_one_in_prose(stage: Stage):
     done = stage.run("devices", "approve", "ZZZZ-ZZZZ", "--json")
 
