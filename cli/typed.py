@@ -27,6 +27,10 @@ _NAMED = re.compile(r"(?:--[a-z-]+(?: [^-\s]\S*)? )*?--(?:dev|profile)\b")
 _OTHER_FILES = re.compile(r"sudo -iu |OPENCLAW_STATE_DIR=")
 
 
+#: Keys of JSON that hold a command alone; the last two are those of published reports.
+_COMMAND_KEYS = ("command", "fixHint", "remediation")
+
+
 class AsSaid(str):
     """Words of a gateway elsewhere, whose commands are for its own machine."""
 
@@ -79,7 +83,7 @@ def program_words() -> str:
 def _member(key: object, value: Any) -> Any:
     if not isinstance(value, str):
         return told_here(value)
-    if key == "command":
+    if key in _COMMAND_KEYS:
         return as_typed(value)
     return typable(value) if key in ("remedy", "sentence") else value
 
