@@ -262,7 +262,8 @@ def test_no_line_goes_back_to_the_file_of_an_earlier_day(opened: Opened):
 def test_logging_goes_on_after_somebody_removed_the_folder(opened: Opened):
     log = opened()
     logger.info("before")
-    wait_for(lambda: log_file(log.directory).exists())
+    file = log_file(log.directory)
+    wait_for(lambda: file.exists() and "before" in file.read_text())
     shutil.rmtree(log.directory)
     logger.info("after")
 
