@@ -23,7 +23,7 @@ OLDEST_NODE = (22, 19)
 # `make test ALL=1` takes the second; to look for news, `make test ARGS=--hypothesis-profile=explore`.
 for name, examples, derandomize in (
     ("default", 100, True),
-    ("thorough", 120, True),
+    ("thorough", 250, True),
     ("explore", 5000, False),
 ):
     hypothesis.settings.register_profile(
