@@ -156,13 +156,14 @@ class RecordFile(Generic[T]):
         if texts is not None:
             with contextlib.suppress(ValueError):  # one entry is not JSON: so is the file
                 return {key: self._entry(key, text) for key, text in texts.items()}
-        texts = {k: entries.join_one(k, v) for k, v in entries.parse(path, data).items()}
         found = dict[str, _Entry[T]]()
-        for key, text in texts.items():
+        for key, value in entries.parse(path, data).items():
+            text = entries.join_one(key, value)
             try:
                 found[key] = self._entry(key, text)
             except ValueError:
-                found[key] = _Entry(text, None, "a name in it ends in half a character")
+                fault = "a name in it ends in half a character"
+                found[key] = _Entry(text, self.stand_in(value), fault)
         return found
 
     def _entry(self, key: str, text: bytes) -> _Entry[T]:

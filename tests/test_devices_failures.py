@@ -307,6 +307,8 @@ def test_notes_of_blocked_devices_are_heard(tmp_path):
         pytest.param('{"blocked": 1}', True, id="number"),
         pytest.param('{"blocked": true, "label": 7}', True, id="other-fault"),
         pytest.param('"blocked"', True, id="no-object"),
+        pytest.param('{"blocked": true, "\\ud800": 1}', True, id="half-a-character"),
+        pytest.param('{"blocked": false, "\\ud800": 1}', False, id="half-a-character-and-not"),
         pytest.param('{"label": 7}', False, id="not-about-it"),
         pytest.param('{"blocked": false, "label": 7}', False, id="plainly-not"),
         pytest.param('{"blocked": null, "label": 7}', False, id="null"),
