@@ -20,7 +20,7 @@ from stores import pairing
 from stores.devices import DeviceStore
 from stores.errors import StoreError, TransitionError
 from stores.identity import CachedToken, Identity, TokenCache
-from stores.running import Standing, read_running
+from stores.running import Running, Standing, read_running
 from stores.transition import Caller, Wish
 
 if TYPE_CHECKING:
@@ -39,11 +39,12 @@ def may_pair_itself(error: GatewayRefusedError, road: Road) -> bool:
     if not (road.target.is_local_default and road.loaded.config.gateway.pairing.auto_approve_local):
         return False
     running = read_running(road.place.paths.state_dir)
-    return (
-        running is not None
-        and running.standing is Standing.RUNS
-        and (running.port, running.uid) == (road.target.port, os.geteuid())
-    )
+    return running is not None and running.port == road.target.port and is_own(running)
+
+
+def is_own(running: Running) -> bool:
+    """Tell whether a gateway runs as this very user, whose files it serves."""
+    return running.standing is Standing.RUNS and running.uid == os.geteuid()
 
 
 def paired_itself(road: Road, identity: Identity, cache: TokenCache) -> CachedToken | None:

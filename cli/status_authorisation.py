@@ -5,9 +5,8 @@ Rule: judged from gathered facts alone, like the other two.
 
 from __future__ import annotations
 
-import os
-
 from cli.failures import GatewayRefusedError
+from cli.own_pairing import is_own
 from cli.own_secret import Whereabouts, whereabouts
 from cli.refused_here import MISMATCHES, right_secret
 from cli.status_facts import SecretSeen, StatusFacts
@@ -78,15 +77,9 @@ def _refused(facts: StatusFacts, error: UserFacingError) -> Verdict:
 
 def _is_own(facts: StatusFacts) -> bool:
     """Tell whether a command here may pair itself in the files of the gateway; see `own_pairing`."""
-    aim = facts.aim
-    pairing = aim.configured.loaded.config.gateway.pairing
-    running = aim.running
-    return (
-        aim.local
-        and running is not None
-        and running.uid == os.geteuid()
-        and pairing.auto_approve_local
-    )
+    aim, running = facts.aim, facts.aim.running
+    may = aim.configured.loaded.config.gateway.pairing.auto_approve_local
+    return aim.local and may and running is not None and is_own(running)
 
 
 def _stale_secret(facts: StatusFacts) -> Whereabouts | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -29,6 +31,9 @@ pytestmark = pytest.mark.slow
 HEADERS = {"userHeader": "X-Forwarded-User", "requiredHeaders": ["X-Signed"]}
 ALICE = (("X-Forwarded-User", "alice@example.org"), ("X-Signed", "yes"))
 PAIRING = ("operator.read", "operator.pairing")
+
+OTHER_UID = 54_323
+AS_OTHER = ("setpriv", f"--reuid={OTHER_UID}", f"--regid={OTHER_UID}", "--clear-groups")
 
 
 def configure(
@@ -221,6 +226,27 @@ def test_a_proxy_of_another_user_that_sends_nothing_is_nobodys_own_command(tmp_p
         refused = knock(port, key=key, device_token=token)
 
     assert refused.details["authReason"] == "trusted_proxy_missing_header_x-signed"
+
+
+@pytest.mark.real("another-user")
+def test_root_does_not_let_itself_in_by_the_files_of_another_user() -> None:
+    home = Path(tempfile.mkdtemp(dir="/tmp"))
+    home.chmod(0o755)
+    os.chown(home, OTHER_UID, OTHER_UID)
+    state_dir = configure(home / ".openclaw", "127.0.0.1", allowLoopback=True)
+    for path in (state_dir, state_dir / "openclaw.json"):
+        os.chown(path, OTHER_UID, OTHER_UID)
+    try:
+        with running_gateway(state_dir, inside=AS_OTHER) as gateway:
+            done = gateway.openclaw("health")
+            paired = gateway.kept("paired.json")
+            owners = {path.lstat().st_uid for path in (state_dir / "devices").rglob("*")}
+    finally:
+        shutil.rmtree(home)
+
+    assert done.code == 1, done
+    assert paired == {}
+    assert owners <= {OTHER_UID}
 
 
 @pytest.mark.real("namespaces")
