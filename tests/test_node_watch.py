@@ -121,8 +121,10 @@ async def test_what_the_gateway_decided_itself_is_told_once(tmp_path: Path):
 
 
 async def test_a_store_that_cannot_be_read_is_logged_once_and_its_return_too(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ):
+    # the test looks; between two of its steps there is no file at all, which would be a reset
+    monkeypatch.setattr(node_watch, "LOOK_EVERY_S", 60.0)
     caplog.set_level(logging.INFO, logger="gateway.nodes")
     async with a_scene(tmp_path) as scene:
         paired = scene.gateway.state_dir / "nodes" / "paired.json"
@@ -131,7 +133,7 @@ async def test_a_store_that_cannot_be_read_is_logged_once_and_its_return_too(
         for _ in range(3):
             await node_watch.look(scene.gateway.runtime)
         paired.rmdir()
-        aside.rename(paired)  # never half a file: the gateway looks by itself as well
+        aside.rename(paired)
         await node_watch.look(scene.gateway.runtime)
         scene.serve()
         answer = await scene.operator.result("node.invoke", question())
