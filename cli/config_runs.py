@@ -38,10 +38,10 @@ class Runs:
     def plan_of(self, edit: Edit) -> ReloadPlan | None:
         """Return what a change means for the gateway, None if that cannot be told."""
         before = self.took_in or edit.before
-        by_flag = self.running is not None and self.running.port_by_flag
+        fixed = self.running.fixed if self.running is not None else {}
         if before is None:
             return None
-        return plan(before.config, edit.loaded.config, port_by_flag=by_flag)
+        return plan(before.config, edit.loaded.config, fixed=fixed)
 
     def accident_in(self, edit: Edit) -> str | None:
         """Return why the running gateway would not believe a change, None if it would."""

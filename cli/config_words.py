@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from cli.output import printable
 from cli.typed import program_words
@@ -17,7 +17,6 @@ from stores.config.known import Known, Standing, value_of
 from stores.config.plan import ReloadPlan
 from stores.config.redact import redact
 from stores.paths import Paths
-from stores.target import PORT_FLAG
 
 
 @frozen
@@ -28,7 +27,8 @@ class Running:
     config_path: str | None
     port: int | None = None
     started_at_ms: int | None = None
-    port_by_flag: bool = False
+    #: The option that decides a key, by the dotted key.
+    fixed: Mapping[str, str] = field(factory=dict)
 
 
 def running_gateway(paths: Paths) -> Running | None:
@@ -52,8 +52,12 @@ def running_gateway(paths: Paths) -> Running | None:
         path if isinstance(path, str) else None,
         port if isinstance(port, int) else None,
         since if isinstance(since, int) else None,
-        noted.get("portSource") == PORT_FLAG,
+        _options(noted.get("commandLine")),
     )
+
+
+def _options(said: Any) -> dict[str, str]:
+    return {key: str(option) for key, option in said.items()} if isinstance(said, dict) else {}
 
 
 def shown(path: KeyPath, value: Any) -> Any:
@@ -110,9 +114,10 @@ def when(
         yield "The file could not be used before; the gateway takes it as soon as it is valid."
         return
     if found.fixed and running is not None:
+        options = " and ".join(dict.fromkeys(found.fixed.values()))
         yield (
-            f"Counts from a start without --port, with which the running gateway (pid {running.pid}) "
-            f"was started: {', '.join(found.fixed)}"
+            f"Counts from a start without {options}, with which the running gateway "
+            f"(pid {running.pid}) was started: {', '.join(found.fixed)}"
         )
         if not found.changed:
             return

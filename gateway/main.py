@@ -134,7 +134,7 @@ def _run_locked(
         )
         log = open_log(paths.logs_dir, redactor, **levels(options, loaded, env))
         cleanup.callback(log.close)
-        note = _note(start) | {"portSource": port.source}
+        note = _note(start) | {"portSource": port.source, "commandLine": options.decides}
 
         def describe(in_force: dict[str, object]) -> None:
             lock.describe(note | in_force)
@@ -266,7 +266,7 @@ def build(
         derive=partial(settings_of, start),
         applied=applied,
         startable=partial(refuse_unstartable, start),
-        port_by_flag=start.options.port is not None,
+        fixed=start.options.decides,
     )
     return Door(runtime, keeper, _lobby(start.env)), reloader
 

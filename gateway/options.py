@@ -6,6 +6,10 @@ from pathlib import Path
 
 from attrs import field, frozen
 
+_TOKEN_KEYS = ("gateway.auth.token", "gateway.auth.tokenFile")
+_PASSWORD_KEYS = ("gateway.auth.password", "gateway.auth.passwordFile")
+_LEVEL_KEYS = ("logging.level", "logging.consoleLevel")
+
 
 @frozen(kw_only=True)
 class RunOptions:
@@ -39,3 +43,19 @@ class RunOptions:
     force: bool = False
     last_known_good: bool = False
     command_words: str = "openclaw"
+
+    @property
+    def decides(self) -> dict[str, str]:
+        """The keys of the configuration that do not count beside an option, each with the option."""
+        said = [
+            ("--port", self.port, ("gateway.port",)),
+            ("--bind", self.bind, ("gateway.bind",)),
+            ("--auth", self.auth, ("gateway.auth.mode",)),
+            ("--token", self.token, _TOKEN_KEYS),
+            ("--token-file", self.token_file, _TOKEN_KEYS),
+            ("--password", self.password, _PASSWORD_KEYS),
+            ("--password-file", self.password_file, _PASSWORD_KEYS),
+            ("--verbose", self.verbose or None, _LEVEL_KEYS),
+            ("--log-level", self.log_level, _LEVEL_KEYS),
+        ]
+        return {key: option for option, value, keys in said if value is not None for key in keys}

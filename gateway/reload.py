@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import attrs
@@ -54,7 +54,7 @@ class Reloader:
         derive: Derives what connections are judged by; raises it when no gateway would start so.
         applied: Told of what took effect.
         startable: Raises `UserFacingError` when a start would fail: secrets, addresses, the port.
-        port_by_flag: Whether the command line chose the port, which a restart keeps.
+        fixed: The keys that the command line decides, which a restart keeps, each with its option.
     """
 
     runtime: Runtime
@@ -62,7 +62,7 @@ class Reloader:
     derive: Callable[[LoadedConfig], Settings]
     applied: Callable[[LoadedConfig], None] = lambda _: None
     startable: Callable[[LoadedConfig], object] = lambda _: None
-    port_by_flag: bool = False
+    fixed: Mapping[str, str] = field(factory=dict)
     # Nothing was seen yet: what changed since the start loaded it is found by the first look.
     _seen: Seen | None = None
     _turn: trio.Lock = field(factory=trio.Lock)
@@ -194,8 +194,9 @@ class Reloader:
 
     def _take_in(self, loaded: LoadedConfig, settings: Settings) -> Reloaded:
         runtime = self.runtime
-        applied = plan(runtime.loaded.config, loaded.config).apply
-        waiting = plan(self._started_with, loaded.config, port_by_flag=self.port_by_flag).restart
+        found = plan(runtime.loaded.config, loaded.config, fixed=self.fixed)
+        applied = found.apply
+        waiting = plan(self._started_with, loaded.config, fixed=self.fixed).restart
         if settings.secrets.mode is not runtime.settings.secrets.mode:
             # Without its key too: a password that appears makes the mode password.
             kept = runtime.settings
@@ -211,6 +212,8 @@ class Reloader:
         self._apply(loaded, settings)
         if applied:
             logger.info("config reloaded: %s", ", ".join(applied))
+        for key, option in found.fixed.items():
+            logger.warning("%s was changed and does not count: %s goes before it", key, option)
         if waiting and waiting != runtime.restart_required:
             logger.warning("a restart is needed for %s", ", ".join(waiting))
         runtime.restart_required = waiting

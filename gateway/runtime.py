@@ -72,6 +72,9 @@ class Reloaded:
 class Reloading(Protocol):
     """What takes a changed configuration in."""
 
+    #: The keys that the command line decides, each with its option.
+    fixed: Mapping[str, str]
+
     async def reload(self) -> Reloaded:
         """Load the files now, apply what can be applied, and return what came of it."""
 

@@ -16,7 +16,7 @@ from gateway.door import Door
 from gateway.main import build
 from gateway.options import RunOptions
 from gateway.runtime import Runtime
-from gateway.starting import Start
+from gateway.starting import Start, flags_of
 from stores.config.load import load_config
 from stores.config.model import Bind
 from stores.credentials import resolve_gateway_auth
@@ -64,6 +64,7 @@ async def open_gateway(
     *,
     addresses: tuple[str, ...] = ("127.0.0.1",),
     env: dict[str, str] | None = None,
+    options: RunOptions | None = None,
 ) -> AsyncIterator[Serving]:
     """Serve a gateway on ``addresses`` while the body runs, then stop it as a signal would."""
     if not (state_dir / "openclaw.json").exists():
@@ -71,9 +72,10 @@ async def open_gateway(
     environment = {"OPENCLAW_STATE_DIR": str(state_dir), "HOME": str(state_dir)} | (env or {})
     paths = resolve_paths(environment)
     loaded = load_config(paths, environment)
-    auth = resolve_gateway_auth(loaded, environment)
+    options = options or RunOptions()
+    auth = resolve_gateway_auth(loaded, environment, flags_of(options))
     sockets, port = open_sockets(list(addresses), 0)
-    start = Start(RunOptions(), environment, paths, loaded, auth, Bind.LOOPBACK, sockets, port)
+    start = Start(options, environment, paths, loaded, auth, Bind.LOOPBACK, sockets, port)
     door, reloader = build(start)
     listeners = [trio.SocketListener(trio.socket.from_stdlib_socket(one)) for one in sockets]
     stop, ready = door.runtime.stop, trio.Event()

@@ -9,6 +9,7 @@ from typing import Any
 
 import trio
 
+from gateway.options import RunOptions
 from stores.keys import KeyPair
 from tests.serving import TOKEN, Serving, open_gateway
 from tests.wire import Wire, open_wire
@@ -22,11 +23,14 @@ PATIENCE_S = 30
 
 @asynccontextmanager
 async def a_gateway(
-    folder: Path, section: dict[str, object] | None = None
+    folder: Path,
+    section: dict[str, object] | None = None,
+    *,
+    options: RunOptions | None = None,
 ) -> AsyncIterator[Serving]:
     """Serve a gateway whose state is below ``folder``."""
     with trio.fail_after(PATIENCE_S):
-        async with open_gateway(folder / "state", section) as gateway:
+        async with open_gateway(folder / "state", section, options=options) as gateway:
             yield gateway
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from gateway.options import RunOptions
 from gateway.policy.write_limit import MAX_WRITES
 from stores.config.redact import REDACTED
 from tests.serving import TOKEN, Serving
@@ -204,6 +205,26 @@ async def test_a_page_gets_schema_and_hints(tmp_path):
         assert answer["uiHints"]["gateway.port"]["help"]
         assert answer["version"]
         assert answer["generatedAt"].endswith("Z")
+
+
+async def test_a_key_that_an_option_goes_before_is_told_with_it(tmp_path):
+    written(tmp_path)
+    options = RunOptions(port=7, token=TOKEN)
+    async with (
+        a_gateway(tmp_path, options=options) as gateway,
+        admitted(gateway, key=key_of(1), scopes=ADMIN_SCOPES) as wire,
+    ):
+        hints = (await wire.result("config.schema", {}))["uiHints"]
+        patch = {"gateway": {"port": 12345, "bind": "lan", "auth": {"token": "another-one"}}}
+        answer = await wire.result("config.patch", {"raw": json.dumps(patch), **await base(wire)})
+        await wire.event("config.changed")
+
+        assert hints["gateway.port"]["commandLine"] == "--port"
+        assert "commandLine" not in hints["gateway.bind"]
+        assert answer["restartRequired"] == ["gateway.bind"]
+        assert answer["commandLine"] == {"gateway.port": "--port", "gateway.auth.token": "--token"}
+        assert gateway.runtime.restart_required == ("gateway.bind",)
+        assert await wire.result("health")  # its token is that of the option
 
 
 async def test_a_toml_file_is_read_and_sent_back_as_toml(tmp_path):

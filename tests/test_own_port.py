@@ -78,7 +78,7 @@ def test_a_port_that_the_command_line_chose_waits_for_no_restart():
     old = interpret(FILE, None, {}).config
     new = interpret(FILE, json.dumps({"gateway": {"port": 8, "bind": "lan"}}), {}).config
 
-    found = plan(old, new, port_by_flag=True)
+    found = plan(old, new, fixed={"gateway.port": "--port", "gateway.auth.token": "--token"})
 
-    assert (found.restart, found.fixed) == (("gateway.bind",), ("gateway.port",))
+    assert (found.restart, found.fixed) == (("gateway.bind",), {"gateway.port": "--port"})
     assert "gateway.port" in plan(old, new).restart

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from gateway.options import RunOptions
 from gateway.policy.credentials import AuthMode, SharedSecrets
 from gateway.reload import Reloader
 from stores.config.history import last_known_good
@@ -318,3 +319,21 @@ async def test_what_was_missing_is_looked_for_again(
         await wait_for(lambda: gateway.runtime.config_problem is None, within_s=2.5)
         assert gateway.runtime.settings.secrets.secret == "the-token-of-the-file"
         assert len(told) == 1
+
+
+async def test_what_an_option_goes_before_is_not_said_to_have_taken_effect(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level(logging.INFO)
+    async with open_gateway(tmp_path / "s", options=RunOptions(token=TOKEN)) as gateway:
+        changed = {"mode": "token", "token": "another-token-for-tests"}
+        write_config(gateway.state_dir, {"auth": changed, "trustedProxies": ["192.0.2.7"]})
+
+        await wait_for(lambda: len(config_lines(caplog)) > 1)
+
+        assert config_lines(caplog) == [
+            "config reloaded: gateway.trustedProxies",
+            "gateway.auth.token was changed and does not count: --token goes before it",
+        ]
+        async with open_wire(gateway.port) as wire:
+            assert (await wire.connect(token=TOKEN, scopes=READ))["ok"]

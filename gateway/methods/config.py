@@ -36,7 +36,7 @@ from stores.config.load import (
     read_text,
 )
 from stores.config.patch import merge, replace_all
-from stores.config.plan import plan
+from stores.config.plan import ReloadPlan, plan
 from stores.config.redact import redact, redact_text
 from stores.errors import ConfigError, StoreError, UserFacingError
 
@@ -138,22 +138,28 @@ def config_schema(call: Call) -> dict[str, Any]:
     checked(call, "config.schema", NOTHING)
     from stores.config.schema import config_schema as schema_of  # late: few ask
 
-    schema = schema_of()
+    schema, reloader = schema_of(), call.runtime.reloader
     return {
         "schema": schema,
-        "uiHints": dict(_hints(schema, ())),
+        "uiHints": dict(_hints(schema, (), reloader.fixed if reloader else {})),
         "version": VERSION,
         "generatedAt": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
     }
 
 
-def _hints(schema: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+def _hints(
+    schema: Mapping[str, Any], path: tuple[str, ...], fixed: Mapping[str, str]
+) -> Iterator[tuple[str, Any]]:
     for key, item in schema.get("properties", {}).items():
         here = (*path, key)
         if "description" in item and not key.startswith("$"):
             hint: dict[str, Any] = {"help": item["description"]}
-            yield dotted(here), hint | ({"sensitive": True} if item.get("writeOnly") else {})
-        yield from _hints(item, here)
+            if item.get("writeOnly"):
+                hint["sensitive"] = True
+            if dotted(here) in fixed:
+                hint["commandLine"] = fixed[dotted(here)]
+            yield dotted(here), hint
+        yield from _hints(item, here, fixed)
 
 
 async def config_set(call: Call) -> dict[str, Any]:
@@ -170,7 +176,8 @@ async def _replace(call: Call, method: str, schema: Closed) -> dict[str, Any]:
     _refuse_too_many(call, method)
     params = checked(call, method, schema)
     change = partial(replace_all, call.runtime.paths, params["raw"])
-    return _answer(await _write(call, params, change), briefly=method == "config.set")
+    edit = await _write(call, params, change)
+    return _brief_answer(edit) if method == "config.set" else _answer(edit, call.runtime)
 
 
 async def config_patch(call: Call) -> dict[str, Any]:
@@ -185,7 +192,7 @@ async def config_patch(call: Call) -> dict[str, Any]:
         raise invalid_request("config.patch raw must be an object")
     whole = frozenset(params.get("replacePaths", ()))
     change = partial(merge, call.runtime.paths, patch, replace=whole)
-    return _answer(await _write(call, params, change))
+    return _answer(await _write(call, params, change), call.runtime)
 
 
 def _refuse_too_many(call: Call, method: str) -> None:
@@ -258,20 +265,25 @@ def _syntax_error(text: str, line: int | None) -> str:
     return f"SyntaxError: JSON5: {text}" + (f" at line {line}" if line else "")
 
 
-def _answer(edit: Edit, *, briefly: bool = False) -> dict[str, Any]:
-    loaded = edit.loaded
-    answer: dict[str, Any] = {
+def _brief_answer(edit: Edit) -> dict[str, Any]:
+    return {
         "ok": True,
-        "path": str(loaded.path),
-        "hash": loaded.digest,
-        "config": _wire(redact(loaded.document)),
+        "path": str(edit.loaded.path),
+        "hash": edit.loaded.digest,
+        "config": _wire(redact(edit.loaded.document)),
     }
-    if briefly:
-        return answer
-    found = plan(edit.before.config, loaded.config) if edit.before is not None else None
-    return answer | {
-        "changedPaths": list(_changed_paths(edit.before, loaded)),
-        "restartRequired": list(found.restart) if found else [],
+
+
+def _answer(edit: Edit, runtime: Runtime) -> dict[str, Any]:
+    """Return what came of a change; ``commandLine`` are changed keys that an option goes before."""
+    found = ReloadPlan()
+    if edit.before is not None:
+        fixed = runtime.reloader.fixed if runtime.reloader else {}
+        found = plan(edit.before.config, edit.loaded.config, fixed=fixed)
+    return _brief_answer(edit) | {
+        "changedPaths": list(_changed_paths(edit.before, edit.loaded)),
+        "restartRequired": list(found.restart),
+        "commandLine": dict(found.fixed),
     }
 
 

@@ -11,6 +11,8 @@ import { Refusal } from "./wire.js";
 
 /** @type {Group[] | null} */
 let groups = null;
+/** The connection that told of the keys: a gateway that was started anew may have other options. @type {unknown} */
+let toldOn = null;
 /** @type {Record<string, any> | null} what `config.get` told last */
 let file = null;
 /** What was typed and is not saved, by path. @type {Map<string, string>} */
@@ -30,7 +32,12 @@ let refresh = () => {};
 
 async function load() {
   try {
-    if (!groups) groups = groupsOf((await link.ask("config.schema")).schema);
+    const wire = link.state.kind === "in" ? link.state.wire : null;
+    if (!groups || wire !== toldOn) {
+      const { schema, uiHints } = await link.ask("config.schema");
+      groups = groupsOf(schema, uiHints);
+      toldOn = wire;
+    }
     const told = await link.ask("config.get");
     for (const { path } of all()) {
       if (!file || same(valueAt(file["parsed"], path), valueAt(told.parsed, path))) continue;
@@ -99,6 +106,17 @@ function group(one) {
   );
 }
 
+/** When a change counts. @param {Setting} one */
+function counts(one) {
+  if (one.option) return `from a start without ${one.option}`;
+  return one.hot ? "at once" : "after a restart";
+}
+
+/** @param {string} when */
+function sentence(when) {
+  return `Counts ${when}.`;
+}
+
 /** @param {Setting} one @returns {unknown} */
 function onFile(one) {
   return valueAt(/** @type {any} */ (file)["parsed"], one.path);
@@ -117,7 +135,7 @@ function row(one) {
       null,
       h("label", { for: id }, one.path),
       h("p.small", { id: `${id}-help` }, one.help),
-      h("p.small.muted", null, one.kind === "secret" ? "" : standard, one.hot ? "Counts at once." : "Counts after a restart."),
+      h("p.small.muted", null, one.kind === "secret" ? "" : standard, sentence(counts(one))),
     ),
     h(
       "div",
@@ -243,7 +261,7 @@ function show(one, value) {
 function save() {
   const edits = all().filter((one) => typed.has(one.path));
   const changes = new Map(edits.map((one) => [one.path, valueOf(one, typed.get(one.path) ?? "")]));
-  const later = edits.filter((one) => !one.hot);
+  const later = edits.filter((one) => !one.hot && !one.option);
   return ask({
     title: "Save these changes?",
     wide: true,
@@ -251,7 +269,7 @@ function save() {
       h(
         "ul.diff",
         null,
-        edits.map((one) => h("li", null, h("strong", null, one.path), " ", h("span.chip", null, one.hot ? "at once" : "after a restart"), h("del", null, show(one, onFile(one))), h("ins", null, show(one, changes.get(one.path))))),
+        edits.map((one) => h("li", null, h("strong", null, one.path), " ", h("span.chip", null, counts(one)), h("del", null, show(one, onFile(one))), h("ins", null, show(one, changes.get(one.path))))),
       ),
       later.length > 0 && h("p", null, "What waits for a restart is listed under Health afterwards:"),
       later.length > 0 && command("openclaw gateway restart", "gateway-host"),
@@ -266,7 +284,9 @@ function save() {
         });
         for (const one of edits) forget(one);
         const waits = told.restartRequired ?? [];
-        said = waits.length ? `Saved. After a restart: ${waits.join(", ")}.` : "Saved, and in force.";
+        const later = waits.length ? [`After a restart: ${waits.join(", ")}.`] : [];
+        for (const [key, option] of Object.entries(told.commandLine ?? {})) later.push(`The gateway was started with ${option}, which goes before ${key}: it counts from a start without.`);
+        said = later.length ? `Saved. ${later.join(" ")}` : "Saved, and in force.";
         announce(said);
         await load();
       } catch (error) {

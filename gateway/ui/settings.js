@@ -9,6 +9,7 @@
  * @property {string[]} choices
  * @property {unknown} standard what counts where nothing is set
  * @property {boolean} hot whether a change counts at once
+ * @property {string | undefined} option of the command line, which goes before the file
  * @property {number | undefined} minimum
  * @property {number | undefined} maximum
  */
@@ -24,8 +25,8 @@ function plain(schema) {
   return schema.anyOf?.find((/** @type {Schema} */ one) => !one.$ref) ?? schema;
 }
 
-/** @param {string} path @param {Schema} schema @returns {Setting} */
-function setting(path, schema) {
+/** @param {string} path @param {Schema} schema @param {string | undefined} option @returns {Setting} */
+function setting(path, schema, option) {
   const shape = plain(schema);
   return {
     path,
@@ -34,6 +35,7 @@ function setting(path, schema) {
     choices: shape.enum ?? [],
     standard: schema.default,
     hot: schema["x-reload"] === "hot",
+    option,
     minimum: shape.minimum,
     maximum: shape.maximum,
   };
@@ -53,9 +55,10 @@ function kindOf(schema, shape) {
  * Return the settings of a schema, in its order, in groups of what belongs together.
  *
  * @param {Schema} schema
+ * @param {Record<string, {commandLine?: string}>} hints by dotted path
  * @returns {Group[]}
  */
-export function groupsOf(schema) {
+export function groupsOf(schema, hints) {
   /** @type {Map<string, Group>} */
   const groups = new Map();
   /** @param {Schema} node @param {string[]} path @param {string} help */
@@ -69,7 +72,7 @@ export function groupsOf(schema) {
       } else if (one["x-reload"]) {
         const name = here.slice(0, Math.min(2, here.length - 1)).join(".");
         const group = groups.get(name) ?? { path: name, help: path.length === 2 ? help : "", settings: [] };
-        group.settings.push(setting(here.join("."), one));
+        group.settings.push(setting(here.join("."), one, hints[here.join(".")]?.commandLine));
         groups.set(name, group);
       }
     }

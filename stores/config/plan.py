@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import attrs
-from attrs import frozen
+from attrs import field, frozen
 
 from stores.config.model import AuthConfig, AuthMode, Config, Reload, key_of
 
 MODE = "gateway.auth.mode"
-PORT = "gateway.port"
+
+#: No key that the command line decides.
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 @frozen
 class ReloadPlan:
     """The keys that differ, dotted: those that count at once, and those that need a restart.
 
-    ``fixed`` are those that the command line decides, which a restart keeps.
+    ``fixed`` are those that the command line decides, which a restart keeps, each with its option.
     """
 
     apply: tuple[str, ...] = ()
     restart: tuple[str, ...] = ()
-    fixed: tuple[str, ...] = ()
+    fixed: Mapping[str, str] = field(default=_NOTHING)
 
     @property
     def changed(self) -> tuple[str, ...]:
@@ -31,23 +34,23 @@ class ReloadPlan:
         return self.apply + self.restart
 
 
-def plan(old: Config, new: Config, *, port_by_flag: bool = False) -> ReloadPlan:
+def plan(old: Config, new: Config, *, fixed: Mapping[str, str] = _NOTHING) -> ReloadPlan:
     """Compare two configurations.
 
     A password that appears or goes while no mode is said changes the mode, so it is a change of
     `gateway.auth.mode` too.
 
     Args:
-        port_by_flag: Whether the gateway was started with ``--port``.
+        fixed: The option that decides a key, by the dotted key; see `RunOptions.decides`.
     """
     changes = dict(changed_keys(old, new))
     if implied_mode(old.gateway.auth) is not implied_mode(new.gateway.auth):
         changes[MODE] = "restart"
-    fixed = (PORT,) if port_by_flag else ()
+    free = {key: how for key, how in changes.items() if key not in fixed}
     return ReloadPlan(
-        apply=tuple(key for key, how in changes.items() if how == "hot"),
-        restart=tuple(key for key, how in changes.items() if how == "restart" and key not in fixed),
-        fixed=tuple(key for key in changes if key in fixed),
+        apply=tuple(key for key, how in free.items() if how == "hot"),
+        restart=tuple(key for key, how in free.items() if how == "restart"),
+        fixed={key: fixed[key] for key in changes if key in fixed},
     )
 
 

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
@@ -139,13 +140,21 @@ class Container:
         return int(children.read_text())
 
     def said(self) -> str:
-        """What it printed so far, as `docker logs` shows it."""
+        """What it printed so far, as `docker logs` shows it; waits while it is still printing."""
+        seen: int | None = None
+        while self.process.poll() is None and (size := self.output.stat().st_size) != seen:
+            seen = size
+            time.sleep(0.1)
+        return self.said_by_now()
+
+    def said_by_now(self) -> str:
+        """The same, whatever is on its way: for who looks again and again."""
         return self.output.read_bytes()[self.said_before :].decode()
 
     def listens(self) -> bool:
         """Tell whether the gateway in it says so; fails the test once it has ended."""
-        assert self.process.poll() is None, self.said()
-        return "listening on" in self.said()
+        assert self.process.poll() is None, self.said_by_now()
+        return "listening on" in self.said_by_now()
 
     def tell(self, number: signal.Signals) -> None:
         """Send a signal to process 1, as an engine does."""

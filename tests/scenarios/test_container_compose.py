@@ -209,7 +209,7 @@ def test_a_configuration_that_breaks_later_is_no_reason_to_stay_down(
 ) -> None:
     done = project.gateway.execute("openclaw", "config", "set", "logging.level", "debug")
     assert done.code == 0, done
-    eventually(lambda: "config reloaded" in project.gateway.said())
+    eventually(lambda: "config reloaded" in project.gateway.said_by_now())
     eventually(lambda: any(project.volume.glob("config-history/*good*")))
     project.gateway.stop()
     (project.volume / "openclaw.json").write_text("{gateway: {broken")

@@ -84,7 +84,7 @@ def test_a_hangup_reloads_and_does_not_end_it(
         file.write_text(json.dumps(text))
         one.tell(signal.SIGHUP)
 
-        eventually(lambda: "handshakeTimeoutMs" in one.said())
+        eventually(lambda: "handshakeTimeoutMs" in one.said_by_now())
         assert one.stop() == 0
 
 

@@ -71,6 +71,7 @@ def test_the_state_directory_is_empty_in_the_image(image: Image) -> None:
 def test_a_fresh_container_says_where_its_token_is_and_what_to_type(
     container: Container, volume: Path
 ) -> None:
+    eventually(lambda: "devices approve CODE" in container.said_by_now())
     said = container.said()
 
     (token,) = re.findall(r"[0-9a-f]{48}", (volume / "openclaw.json").read_text())

@@ -122,6 +122,26 @@ def test_a_changed_port_is_not_said_to_wait_for_a_restart(gateway: Gateway) -> N
     assert reloaded.json["restartRequired"] == []
 
 
+def test_every_option_that_goes_before_a_key_is_named(tmp_path: Path) -> None:
+    options = ("--bind", "loopback", "--auth", "token", "--token", TOKEN)
+    with running_gateway(tmp_path / ".openclaw", *options) as gateway:
+        for key, value, option in (
+            ("gateway.bind", "lan", "--bind"),
+            ("gateway.auth.mode", "password", "--auth"),
+            ("gateway.auth.password", "of-nobody", None),
+            ("gateway.auth.token", "another-token-than-that", "--token"),
+        ):
+            done = gateway.openclaw("config", "set", key, value)
+
+            assert done.code == 0, done
+            assert "gateway restart" not in done.out
+            if option is not None:
+                assert f"Counts from a start without {option}," in done.out
+
+        reloaded = gateway.openclaw("gateway", "reload", "--token", TOKEN, "--json")
+        assert (reloaded.code, reloaded.json["restartRequired"]) == (0, []), reloaded
+
+
 def test_a_restart_moves_a_gateway_whose_port_the_file_named(tmp_path: Path) -> None:
     state_dir = tmp_path / ".openclaw"
     state_dir.mkdir(mode=0o700)

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.scenarios.browser import DOWN, inside, open_tab, url_of
 from tests.scenarios.clients import knock, stranger
-from tests.scenarios.programs import Gateway, eventually, running_gateway
+from tests.scenarios.programs import Gateway, eventually, free_port, running_gateway
 from tests.scenarios.test_nodes import npm_node
 
 pytestmark = [pytest.mark.slow, pytest.mark.real("chromium")]
@@ -143,8 +143,16 @@ def test_health_draws_who_is_turned_away_by_reason_over_time(browser: Browser, g
         tab.picture("health-turned-away")
 
 
-def test_a_key_is_changed_compared_and_in_force(browser: Browser, gateway: Gateway):
-    with inside(browser, gateway, "Config") as tab:
+def test_a_key_is_changed_compared_and_in_force(browser: Browser, tmp_path: Path):
+    state_dir, port = tmp_path / ".openclaw", free_port()
+    state_dir.mkdir(mode=0o700)
+    file = state_dir / "openclaw.json"
+    file.write_text(f"""// Configuration of the OpenClaw gateway.
+        {{"gateway": {{"port": {port}, "auth": {{"token": "the-token-of-this-gateway"}}}}}}""")
+    with (
+        running_gateway(state_dir, port=port, pinned=False) as gateway,
+        inside(browser, gateway, "Config") as tab,
+    ):
         tab.page.get_by_label("logging.level").select_option("debug")
         tab.page.get_by_label("gateway.port").fill("18790")
         tab.main.get_by_text("2 changes are not saved").wait_for()
@@ -162,6 +170,22 @@ def test_a_key_is_changed_compared_and_in_force(browser: Browser, gateway: Gatew
     text = (gateway.state_dir / "openclaw.json").read_text()
     assert "// Configuration of the OpenClaw gateway." in text
     assert gateway.openclaw("config", "get", "logging.level").out.strip() == "debug"
+
+
+def test_a_key_that_an_option_goes_before_is_not_said_to_wait(browser: Browser, gateway: Gateway):
+    with inside(browser, gateway, "Config") as tab:
+        tab.main.get_by_text("Counts from a start without --port.").wait_for()
+        tab.page.get_by_label("gateway.port").fill("18790")
+        tab.press("Compare and save")
+        dialog = tab.page.get_by_role("dialog").inner_text().replace("\n", " ")
+        assert "gateway.port from a start without --port" in dialog
+        assert "gateway restart" not in dialog
+        tab.confirm("Save")
+        tab.main.get_by_text("started with --port, which goes before gateway.port").wait_for()
+        tab.picture("config-option")
+        tab.section("Health")
+        tab.page.get_by_role("heading", name="In force").wait_for()
+        assert "Waits for a restart" not in tab.text()
 
 
 def test_what_somebody_else_changed_meanwhile_is_not_written_over(

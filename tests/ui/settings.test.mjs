@@ -29,18 +29,25 @@ const schema = {
     },
   },
 };
-const all = groupsOf(schema).flatMap((group) => group.settings);
+const hints = { "gateway.port": { help: "Where.", commandLine: "--port" }, "gateway.mode": { help: "How." } };
+const all = groupsOf(schema, hints).flatMap((group) => group.settings);
 const named = (path) => all.find((one) => one.path === path);
 
 test("keys are grouped by what they belong to, and what has no effect is left out", () => {
   assert.deepEqual(
-    groupsOf(schema).map((group) => [group.path, group.settings.map((one) => one.path)]),
+    groupsOf(schema, hints).map((group) => [group.path, group.settings.map((one) => one.path)]),
     [
       ["gateway", ["gateway.port", "gateway.mode", "gateway.list", "gateway.rules", "gateway.on"]],
       ["gateway.auth", ["gateway.auth.token", "gateway.auth.rateLimit.windowMs"]],
     ],
   );
-  assert.equal(groupsOf(schema)[1].help, "Who.");
+  assert.equal(groupsOf(schema, hints)[1].help, "Who.");
+});
+
+test("a key that an option of the command line goes before is known by that option", () => {
+  assert.equal(named("gateway.port")?.option, "--port");
+  assert.equal(named("gateway.mode")?.option, undefined);
+  assert.equal(named("gateway.list")?.option, undefined);
 });
 
 test("each key has the field that fits it", () => {
