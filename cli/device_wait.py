@@ -51,7 +51,7 @@ def wait_for_request(road: DeviceRoad, device: str | None, *, yes: bool) -> str 
     if not yes and not sys.stdin.isatty():
         note("note: this is no terminal: the first request is shown, and not approved")
     whom = "a device" if device is None else f"device {printable(device[:16])}"
-    waiting, look = False, _looks(road)
+    waiting, (look, _) = False, looks(road)
     while True:
         for item in items_of(look(), "pending"):
             request_id = str(item.get("requestId"))
@@ -73,16 +73,19 @@ def wait_for_request(road: DeviceRoad, device: str | None, *, yes: bool) -> str 
         time.sleep(LOOK_EVERY_S)
 
 
-def _looks(road: DeviceRoad) -> Callable[[], Mapping[str, Any]]:
-    """Return how to look again: in the files where the gateway works on them, which costs nothing."""
+def looks(road: DeviceRoad) -> tuple[Callable[[], Mapping[str, Any]], bool]:
+    """Return how to look again, and whether that is in the files.
+
+    It is where the gateway works on them: that costs nothing.
+    """
     listed = road.list()
     if road.road is not None and listed.get("store") == str(place().paths.devices_dir):
         from cli.offline import open_files  # late: a gateway elsewhere has other files
 
         files = open_files(place())
         if files.served and os.access(files.reached / "devices", os.R_OK | os.X_OK):
-            return files.list
-    return road.list
+            return files.list, True
+    return road.list, road.road is None
 
 
 def _is_meant(item: Mapping[str, Any], device: str | None) -> bool:

@@ -35,6 +35,7 @@ from stores.errors import UserFacingError
         "list": ("cli.devices:list_devices", "Show who waits for approval and who is paired."),
         "show": ("cli.devices:show", "Show everything about one device, with its history."),
         "approve": ("cli.devices:approve", "Let a waiting device in."),
+        "watch": ("cli.device_watch:watch", "Tell of every request as it comes."),
         "reject": ("cli.devices:reject", "Turn a waiting device away; it may ask again."),
         "remove": ("cli.device_life:remove", "Forget a paired device; it may ask again."),
         "rename": ("cli.device_life:rename", "Give a paired device a name of yours."),

@@ -60,6 +60,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "openclaw devices approve 7KQ2-M9XD",
         "openclaw devices approve --wait",
     ),
+    "devices watch": (
+        "openclaw devices watch",
+        "openclaw devices watch --json",
+        "openclaw devices watch --run 'logger -t openclaw'",
+    ),
     "devices reject": ("openclaw devices reject 7KQ2-M9XD",),
     "devices remove": ("openclaw devices remove kitchen",),
     "devices rename": ("openclaw devices rename kitchen 'Kitchen tablet'",),

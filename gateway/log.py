@@ -105,16 +105,16 @@ class Redactor:
 class _Sink:
     """What formats records: each text cleaned of secrets and of control characters."""
 
-    redactor: Redactor
+    clean: Callable[[str], str]
     level: int
 
     def message(self, record: logging.LogRecord) -> str:
-        return escape_control(self.redactor.clean(record.getMessage()))
+        return escape_control(self.clean(record.getMessage()))
 
     def traceback(self, record: logging.LogRecord) -> str | None:
         if not record.exc_text:
             return None
-        lines = self.redactor.clean(record.exc_text).split("\n")
+        lines = self.clean(record.exc_text).split("\n")
         return "\n".join(escape_control(line) for line in lines)
 
 
@@ -323,7 +323,7 @@ class Log:
 
 def open_log(
     directory: Path,
-    redactor: Redactor,
+    clean: Callable[[str], str],
     *,
     level: str,
     console_level: str,
@@ -333,6 +333,9 @@ def open_log(
 ) -> Log:
     """Start the log; whoever opened it closes it.
 
+    Args:
+        clean: Returns a text as it may be written: without a secret.
+
     Raises:
         StoreError: the folder for the files cannot be made.
     """
@@ -340,13 +343,13 @@ def open_log(
     sinks: list[_HumanLines | _JsonLines] = []
     handler = _Writer(sinks)
     # The file first: a terminal that blocks keeps nothing from it.
-    file = _JsonLines(redactor, LEVELS[level], directory, max_file_bytes, handler.complain)
+    file = _JsonLines(clean, LEVELS[level], directory, max_file_bytes, handler.complain)
     sinks.append(file)
     out: TextIO | None = sys.stderr if stream is None else stream
     human = None
     if out is not None:  # started without one
         tty = out.isatty() if colour is None else colour
-        human = _HumanLines(redactor, LEVELS[console_level], out, tty)
+        human = _HumanLines(clean, LEVELS[console_level], out, tty)
         sinks.append(human)
     for name in _ROOTS:
         root = logging.getLogger(name)

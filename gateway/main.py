@@ -30,6 +30,7 @@ from gateway.methods.table import ADVERTISED_EVENTS, ADVERTISED_METHODS
 from gateway.notify import ON_EARLIER, supervisor_of
 from gateway.options import RunOptions
 from gateway.peers import PeerNotes
+from gateway.policy.remedy import CommandWords
 from gateway.policy.throttle import Throttle
 from gateway.presence import Presence
 from gateway.protocol.hello import GatewayFacts
@@ -132,7 +133,12 @@ def _run_locked(
         start = Start(
             options, env, paths, loaded, auth, bind, sockets, number, redactor, generated, fault
         )
-        log = open_log(paths.logs_dir, redactor, **levels(options, loaded, env))
+        spelt = _words_of(start).spelt
+
+        def clean(text: str) -> str:
+            return redactor.clean(spelt(text))
+
+        log = open_log(paths.logs_dir, clean, **levels(options, loaded, env))
         cleanup.callback(log.close)
         note = _note(start) | {"portSource": port.source, "commandLine": options.decides}
 
@@ -195,6 +201,11 @@ def _log_warnings(start: Start, losing: tuple[str, ...]) -> None:
         )
 
 
+def _words_of(start: Start) -> CommandWords:
+    started_as, port = start.options.command_words, _port_to_name(start)
+    return command_words(started_as, start.env, start.paths, port=port)
+
+
 def _port_to_name(start: Start) -> str | None:
     """Return what names the port, if a command that is not told of it would look at another one."""
     usual = resolve_port(start.loaded, start.env, default=start.paths.default_port).number
@@ -235,9 +246,7 @@ def build(
         ),
         paths=start.paths,
         store=store,
-        words=command_words(
-            start.options.command_words, start.env, start.paths, port=_port_to_name(start)
-        ),
+        words=_words_of(start),
         machine_names=machine_names(),
         own_uid=os.getuid(),
         port=start.port,

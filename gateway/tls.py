@@ -46,6 +46,8 @@ HUNG_UP = (
     "hung up at the TLS handshake: it may not trust this gateway's certificate "
     "(`openclaw gateway fingerprint` prints what to pin there)"
 )
+#: How long the end of a connection may come after what OpenSSL could not name.
+_GOES_WITHIN_S = 0.1
 # What OpenSSL calls a failed handshake -> what it means; its names are stable, its texts are not.
 _MEANINGS = {
     **dict.fromkeys(
@@ -274,14 +276,28 @@ async def shake_hands(
         await line.do_handshake()
     except trio.BrokenResourceError as error:
         cause = error.__cause__
-        gone = isinstance(cause, ssl.SSLEOFError | ssl.SSLSyscallError)
-        if gone or not isinstance(cause, ssl.SSLError):
+        if not isinstance(cause, ssl.SSLError) or await _is_hang_up(cause, stream):
             raise NoAgreementError(HUNG_UP) from error
         # Private, and the only place: Trio drops the alert that says why. A test fails without it.
         await stream.send_all(line._outgoing.read())
-        reason = cause.reason or "no reason given"
+        reason = cause.reason or str(cause)
         raise NoAgreementError(f"no TLS handshake: {_MEANINGS.get(reason, reason)}") from error
     return line
+
+
+async def _is_hang_up(cause: ssl.SSLError, stream: trio.SocketStream) -> bool:
+    """Tell whether a handshake failed because the peer went, with or without the goodbye of TLS."""
+    if isinstance(cause, ssl.SSLEOFError | ssl.SSLSyscallError | ssl.SSLZeroReturnError):
+        return True
+    if cause.reason:
+        return False
+    gone = False  # OpenSSL has no word for it: then the socket tells
+    with trio.move_on_after(_GOES_WITHIN_S):
+        try:
+            gone = await first_byte(stream) == b""
+        except trio.BrokenResourceError:
+            gone = True
+    return gone
 
 
 def _is_loopback(peer: str) -> bool:

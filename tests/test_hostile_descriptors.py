@@ -45,7 +45,7 @@ def test_a_listener_without_descriptors_says_so_once_and_what_helps(
     stream = io.StringIO()
     log = open_log(
         tmp_path,
-        Redactor(),
+        Redactor().clean,
         level="info",
         console_level="info",
         max_file_bytes=10**6,
@@ -72,7 +72,12 @@ def test_what_could_not_be_written_is_written_when_that_is_possible_again(
     stream = io.StringIO()
     folder = tmp_path / "logs"
     log = open_log(
-        folder, Redactor(), level="info", console_level="info", max_file_bytes=10**6, stream=stream
+        folder,
+        Redactor().clean,
+        level="info",
+        console_level="info",
+        max_file_bytes=10**6,
+        stream=stream,
     )
     folder.rename(tmp_path / "gone")
     folder.write_text("a file in its place")

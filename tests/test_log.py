@@ -40,7 +40,9 @@ class Log:
             "console_level": "debug",
             "max_file_bytes": 1 << 20,
         }
-        self.log = open_log(self.directory, self.redactor, stream=self.stream, **(wanted | options))
+        self.log = open_log(
+            self.directory, self.redactor.clean, stream=self.stream, **(wanted | options)
+        )
         self.close = self.log.close
 
     def human(self) -> str:

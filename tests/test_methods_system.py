@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from gateway.policy.remedy import CommandWords
 from stores.fingerprint import secret_fingerprint
 from stores.scopes import ADMIN, READ
 from tests.serving import TOKEN
@@ -55,6 +56,24 @@ async def test_who_may_only_read_learns_nothing_of_the_secret_or_the_process(tmp
         assert [status[key] for key in hidden] == [None] * 4
 
 
+@pytest.mark.parametrize("remote", [True, False])
+@pytest.mark.parametrize("scopes", [(READ,), (ADMIN,)])
+async def test_who_may_know_the_machine_is_told_how_commands_are_typed_there(
+    tmp_path, scopes, remote
+):
+    async with a_gateway(tmp_path) as gateway:
+        gateway.runtime.words = CommandWords(local="docker exec box openclaw", in_container=True)
+        async with admitted(gateway, key=key_of(1), scopes=scopes):
+            pass  # paired from now on
+        async with admitted(gateway, key=key_of(1), scopes=scopes, remote=remote) as wire:
+            told = (await wire.result("status"))["gateway"]["typedAs"]
+
+    if remote and scopes == (READ,):
+        assert told == {"command": "openclaw", "where": "gateway-host"}
+    else:
+        assert told == {"command": "docker exec box openclaw", "where": "container"}
+
+
 async def test_a_broken_store_file_shows_in_health(tmp_path):
     async with a_gateway(tmp_path) as gateway, admitted(gateway) as wire:
         paired = gateway.state_dir / "devices" / "paired.json"
@@ -101,6 +120,11 @@ async def test_status_counts_what_the_gateway_holds(tmp_path):
                 "stateDir": str(gateway.state_dir),
             },
             "tls": {"enabled": False},
+            "typedAs": {
+                "command": f"OPENCLAW_STATE_DIR={gateway.state_dir} "
+                f"OPENCLAW_GATEWAY_PORT={gateway.port} openclaw",
+                "where": "gateway-host",
+            },
         }
         assert status["sessions"]["byAgent"] == []
         assert status["heartbeat"] == {"defaultAgentId": "main", "agents": []}

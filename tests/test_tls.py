@@ -220,19 +220,21 @@ async def test_a_client_that_does_not_trust_the_certificate_is_named_in_the_log(
     assert "`openclaw gateway fingerprint`" in line
 
 
-@pytest.mark.parametrize("half_way", [True, False])
+@pytest.mark.parametrize("how", ["half-way", "with-a-goodbye", "at-the-end"])
 async def test_a_client_that_hangs_up_at_the_handshake_is_named_in_the_log_once(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, half_way: bool
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, how: str
 ):
     async with encrypting(tmp_path) as (gateway, cert):
         for _ in range(3):
             stream = await trio.open_tcp_stream("127.0.0.1", gateway.port)
-            if half_way:
-                await stream.send_all(client_hello())
-                await stream.receive_some()
-            else:
+            if how == "at-the-end":
                 line = trio.SSLStream(stream, trusting(cert), server_hostname="127.0.0.1")
                 await line.do_handshake()
+            else:
+                await stream.send_all(client_hello())
+                await stream.receive_some()
+                if how == "with-a-goodbye":  # RFC 8446, section 6.1
+                    await stream.send_all(b"\x15\x03\x03\x00\x02\x01\x00")
             await stream.aclose()
         await get(gateway.port, trusting(cert))
 

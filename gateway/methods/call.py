@@ -117,6 +117,6 @@ def _upgrade_hint(call: Call, scope: str) -> tuple[str, dict[str, Any]]:
         "sentence": "This device asked for the scope and waits for approval; "
         "once approved, connect again.",
         "command": command,
-        "where": "container" if session.local and words.in_container else "gateway-host",
+        "where": words.where if session.local else "gateway-host",
     }
     return f" (run {command})", {"requestId": request_id, "remedy": remedy}

@@ -94,6 +94,7 @@ def status(call: Call) -> dict[str, Any]:
             "auth": _auth_of(runtime, admin=admin),
             "process": _process_of(runtime) if admin else None,
             "tls": told(runtime.settings.tls),
+            "typedAs": _typed_as(call, admin=admin),
         },
     }
 
@@ -103,6 +104,14 @@ def _auth_of(runtime: Runtime, *, admin: bool) -> dict[str, Any]:
     held = runtime.settings.secrets
     known = secret_fingerprint(held.secret) if held.secret and admin else None
     return {"mode": str(held.mode), "secretFingerprint": known}
+
+
+def _typed_as(call: Call, *, admin: bool) -> dict[str, str]:
+    """Return how a command for this gateway begins, and where it is typed."""
+    words = call.runtime.words
+    if admin or call.session.local:
+        return {"command": words.local, "where": words.where}
+    return {"command": words.plain, "where": "gateway-host"}
 
 
 def _process_of(runtime: Runtime) -> dict[str, Any]:

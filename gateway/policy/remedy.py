@@ -6,6 +6,7 @@ depends on what was proven; see `seen`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -37,6 +38,12 @@ _SECRET_IS_SHOWN_BY = dict.fromkeys(
     "gateway auth-token --show",
 )
 
+#: The beginning of a command in backticks that is for this machine and names no profile.
+_COMMAND = re.compile(
+    r"(?<!machine: )\x60openclaw (?!(?:--[a-z-]+(?: [^-\s\x60]\S*)? )*--(?:dev|profile)\b)"
+    r"(?=[^\x60]+\x60)"
+)
+
 _NEW_CODE_IS_MADE_BY = {AuthReason.BOOTSTRAP_TOKEN_INVALID: "devices invite"}
 
 
@@ -54,6 +61,26 @@ class CommandWords:
     plain: str = "openclaw"
     local: str = "openclaw"
     in_container: bool = False
+
+    @property
+    def where(self) -> str:
+        """The ``where`` of a command that begins with ``local``."""
+        return "container" if self.in_container else "gateway-host"
+
+    def spelt(self, text: str) -> str:
+        """Return a message whose commands in backticks are typed as ``local``.
+
+        Those that are typed so already, name a profile themselves, or are for another machine
+        stay as they are.
+        """
+        if self.local == self.plain or "`openclaw " not in text:
+            return text
+        return _COMMAND.sub(self._spelt_one, text)
+
+    def _spelt_one(self, found: re.Match[str]) -> str:
+        if found.string.startswith(f"{self.local} ", found.start() + 1):
+            return found[0]
+        return f"`{self.local} "
 
 
 @frozen
@@ -78,7 +105,7 @@ class Refused:
 
 def typed_at(words: CommandWords, tier: int) -> str:
     """Return the ``where`` of a command that is typed on the gateway's machine."""
-    return "container" if tier == IN_FULL and words.in_container else "gateway-host"
+    return words.where if tier == IN_FULL else "gateway-host"
 
 
 def prefix(words: CommandWords, tier: int) -> str:

@@ -4,6 +4,7 @@
  *
  * Rule: there is one link and one state, and views only read it.
  */
+import { noteHost } from "./host.js";
 import { deviceKey } from "./keys.js";
 import { dropToken, heldToken, keepToken, onTokenOfOtherTab } from "./vault.js";
 import { holds, now, tellTime } from "./words.js";
@@ -216,6 +217,17 @@ class Link {
     this.#to({ kind: "in", wire, hello });
     const pending = this.pendingUpgrade;
     if (pending) this.#waitForMore(wire, pending.requestId).catch(() => {}); // told by the connection, if it matters
+    if (this.may("operator.read")) void this.#askHost(wire);
+  }
+
+  /** Learn how commands are typed where the gateway runs; without an answer they are shown plainly. @param {Wire} wire */
+  async #askHost(wire) {
+    try {
+      noteHost((await wire.ask("status")).gateway?.typedAs);
+    } catch {
+      return; // told by the connection, if it matters
+    }
+    for (const watcher of this.#watchers) watcher();
   }
 
   /** @param {Refusal} refusal */

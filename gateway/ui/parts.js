@@ -1,6 +1,7 @@
 // @ts-check
 /** What several views show: commands to copy, dialogs that ask, scopes, lists of facts, empty places. */
 import { announce, focusTitle, h } from "./dom.js";
+import { typedThere } from "./host.js";
 import { SCOPES, scopeName } from "./words.js";
 
 /** @typedef {import("./dom.js").Child} Child */
@@ -19,6 +20,11 @@ const WHERE = {
  * @param {string} [where] where it is to be typed, as a refusal names it
  */
 export function command(text, where) {
+  return where === "gateway-host" ? shown(typedThere(text)) : shown({ text, where });
+}
+
+/** @param {{text: string, where: string | undefined}} command */
+function shown({ text, where }) {
   const said = where && where in WHERE ? WHERE[/** @type {keyof typeof WHERE} */ (where)] : null;
   return h(
     "div",
@@ -69,7 +75,7 @@ async function copied(text, button) {
  * @returns {Child[]}
  */
 export function prose(text) {
-  return text.split("`").map((part, index) => (index % 2 ? h("code", null, part) : part));
+  return text.split("`").map((part, index) => (index % 2 ? h("code", null, typedThere(part).text) : part));
 }
 
 /** @param {readonly string[] | undefined} scopes @param {readonly string[]} [known] those that are nothing new */

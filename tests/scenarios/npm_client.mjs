@@ -45,6 +45,7 @@ const upgrade = ({ scopes }) =>
     onPending: (requestId) => say({ pending: requestId }),
   });
 
+let refusals = 0;
 const end = (code) => {
   client.stop();
   setTimeout(() => process.exit(code), 50);
@@ -74,7 +75,10 @@ const client = new GatewayClient({
       end(1);
     }
   },
-  onConnectError: (error) => say({ refused: String(error.message), details: error.details ?? null }),
+  onConnectError: (error) => {
+    say({ refused: String(error.message), details: error.details ?? null });
+    if (++refusals === Number(process.env.TRIES)) end(1);
+  },
   onReconnectPaused: (info) => {
     say({ paused: info });
     end(2);

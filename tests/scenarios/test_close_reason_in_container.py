@@ -60,3 +60,17 @@ def test_who_is_local_reads_the_way_in_and_who_is_not_reads_the_bare_command(
     assert near.details["remedy"]["where"] == "container"
     assert prefix not in json.dumps(afar.error)
     assert why["command"] == f"{prefix} openclaw devices approve {near.request_id}"
+
+
+def test_what_the_log_advises_is_typed_through_the_engine(tmp_path: Path) -> None:
+    state_dir = tmp_path / "home" / ".openclaw"
+    state_dir.mkdir(parents=True, mode=0o700)
+    file = state_dir / "openclaw.json"
+    file.write_text(json.dumps({"gateway": {"auth": {"token": TOKEN}}}))
+
+    with running_gateway(state_dir, inside=IN_CONTAINER) as gateway:
+        file.write_text("{}")
+        eventually(lambda: "config reload skipped" in gateway.said_by_now())
+        advice = "`docker exec 0123456789ab openclaw config rollback good --yes`"
+        assert advice in gateway.said()
+        assert any(advice in line["message"] for line in gateway.logged())

@@ -90,6 +90,7 @@ ENDS: dict[str, tuple[int, str]] = {
 UNTIL_TOLD: tuple[tuple[str, str, signal.Signals, int], ...] = (
     (r"openclaw (.* )?gateway run", "listening on", signal.SIGTERM, 0),
     (r"openclaw logs --follow", "\n", signal.SIGINT, 130),
+    (r"openclaw devices watch", "Watching for devices", signal.SIGINT, 130),
 )
 
 OF_THE_SERVICE = r"openclaw gateway (install|uninstall|start|stop|restart)$"
@@ -100,6 +101,7 @@ APART = frozenset({"openclaw gateway stop", "openclaw gateway fingerprint"})
 #: Lines that are not typed here, and why.
 EXCUSED: tuple[tuple[str, str], ...] = (
     (r"sudo ", "takes another user"),
+    (r"ExecStart=", "is for systemd; the scenario of the watch types its words"),
     (r"docker ", "takes a container; the scenarios of the image type these"),
     (r"OPENCLAW_STATE_DIR=/tmp/other-device ", "takes the proxy that its page sets up"),
     (r"openclaw gateway run .*--bind lan", "listens beyond this machine"),

@@ -33,7 +33,7 @@ from pathlib import Path
 from gateway.log import Redactor, log_file, open_log
 
 folder, first, last = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-log = open_log(folder, Redactor(), level="info", console_level="silent", max_file_bytes=60_000)
+log = open_log(folder, Redactor().clean, level="info", console_level="silent", max_file_bytes=60_000)
 for number in range(first, last):
     logging.getLogger("gateway.writer").info("number %d", number)
 log.close()

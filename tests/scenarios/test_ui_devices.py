@@ -286,14 +286,15 @@ def test_commands_in_a_dialog_are_copied_where_there_is_no_clipboard(
         tab.page.evaluate(
             "addEventListener('copy', () => { window.taken = getSelection().toString(); })"
         )
-        tab.page.get_by_label("gateway.port").fill("18790")
+        tab.page.get_by_label("gateway.bind", exact=True).select_option("lan")
         tab.press("Compare and save")
         button = tab.page.get_by_role("dialog").get_by_role("button", name=re.compile("^Copy"))
         button.click()
 
         expect(button).to_have_text("Copied")
         expect(button).to_be_focused()
-        assert tab.page.evaluate("window.taken") == "openclaw gateway restart"
+        here = f"OPENCLAW_STATE_DIR={gateway.state_dir} OPENCLAW_GATEWAY_PORT={gateway.port}"
+        assert tab.page.evaluate("window.taken") == f"{here} openclaw gateway restart"
 
 
 @pytest.mark.real("nginx")

@@ -172,6 +172,27 @@ def test_a_key_is_changed_compared_and_in_force(browser: Browser, tmp_path: Path
     assert gateway.openclaw("config", "get", "logging.level").out.strip() == "debug"
 
 
+def test_commands_inside_are_those_of_the_container(browser: Browser, tmp_path: Path):
+    env = {"OPENCLAW_REMEDY_PREFIX": "docker compose exec openclaw-gateway"}
+    with (
+        running_gateway(tmp_path / ".openclaw", env=env) as gateway,
+        inside(browser, gateway, "Config") as tab,
+    ):
+        tab.page.get_by_label("gateway.bind", exact=True).select_option("lan")
+        tab.press("Compare and save")
+        dialog = tab.page.get_by_role("dialog")
+        dialog.get_by_text("On the machine that runs the gateway's container:").wait_for()
+        restart = "docker compose exec openclaw-gateway openclaw gateway restart"
+        dialog.get_by_text(restart, exact=True).wait_for()
+        tab.confirm("Save")
+        tab.section("Health")
+        tab.main.get_by_text(restart, exact=True).wait_for()
+        (gateway.state_dir / "openclaw.json").write_text("{broken")
+        spelt = "docker compose exec openclaw-gateway openclaw config rollback"
+        tab.main.get_by_text(spelt).first.wait_for()
+        tab.picture("health-container")
+
+
 def test_a_key_that_an_option_goes_before_is_not_said_to_wait(browser: Browser, gateway: Gateway):
     with inside(browser, gateway, "Config") as tab:
         tab.main.get_by_text("Counts from a start without --port.").wait_for()
