@@ -50,6 +50,7 @@ SESSION = """
 0 devices remove {d2} --yes --json
 0 devices prune --older-than 90d --yes
 0 devices verify --json
+130 devices watch --json --run cat
 0 devices invite
 0 devices invite --role operator --json
 0 devices invite --offline
@@ -128,6 +129,9 @@ SESSION = """
 0 logs --since 1h
 """
 
+#: What runs until Ctrl-C is given that, with whom it started beside it.
+INTERRUPTED = 130
+ENDED_SOON = ("timeout", "--preserve-status", "--signal=INT", "2")
 #: Commands that need a service manager, which a session in a booted machine runs.
 OF_THE_SERVICE = {f"gateway {word}" for word in ("start", "stop", "restart", "uninstall")}
 
@@ -183,7 +187,7 @@ class Session:
         """Run a command that must end as it is known to, and note which secrets there are then."""
         ready = [word.format_map(self.words) for word in words]
         ended = subprocess.run(
-            [str(self.program), *ready],
+            [*(ENDED_SOON if code == INTERRUPTED else ()), str(self.program), *ready],
             env=surroundings(self.gateway),
             cwd=self.gateway.state_dir.parent,
             capture_output=True,

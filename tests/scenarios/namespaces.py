@@ -97,6 +97,8 @@ def container_network() -> Iterator[tuple[Namespace, Namespace]]:
             (host, "bridge0", HOST_ADDRESS),
             (box, "eth0", BOX_ADDRESS),
         ):
+            # no address that comes a second later by itself: a browser takes that for another network
+            namespace.run("ip", "link", "set", link, "addrgenmode", "none")
             namespace.run("ip", "address", "add", f"{address}/16", "dev", link)
             namespace.run("ip", "link", "set", link, "up")
         box.run("ip", "route", "add", "default", "via", HOST_ADDRESS)

@@ -39,6 +39,7 @@ devices rotate {DEVICE} --role node --yes
 devices revoke {DEVICE} --role node --yes
 devices prune --older-than 90d --yes
 devices clear --yes
+devices watch --run "'"
 doctor proxy --lint
 security audit --lint
 nodes describe hall
