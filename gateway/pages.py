@@ -49,6 +49,9 @@ _ASK_AGAIN = b"no-cache"
 _ASSETS_MARK, _FACTS_MARK = b"%ASSETS%", b"%FACTS%"
 _PRELOAD_MARK = b"<!-- preload -->"
 
+#: How the page names its first script, which is sent in it: a far gateway is asked once less.
+_FIRST = re.compile(rb'<script type="module" src="%ASSETS%/([\w.-]+)"></script>')
+
 #: How the page names its styles; they are sent in it, for nothing is painted before they are there.
 _STYLES = re.compile(rb'(?:\s*<link rel="stylesheet" href="%ASSETS%/([\w.-]+)">)+')
 _STYLE = re.compile(rb'href="%ASSETS%/([\w.-]+\.css)"')
@@ -129,18 +132,30 @@ def _without_comments(name: str, body: bytes) -> bytes:
     return _COMMENT.sub(lambda found: b"\n" * found[0].count(b"\n"), body)
 
 
-def _with_styles(page: bytes, files: dict[str, bytes]) -> tuple[bytes, Headers]:
-    """Put the styles that a page names into it; return it with the guards that let them be.
+def _whole(page: bytes, files: dict[str, bytes]) -> tuple[bytes, Headers]:
+    """Put what a page cannot wait for into it; return it with the guards that let that be.
 
-    They are allowed by their hash and nothing else is (CSP Level 3, section 6.7.3.3).
+    Its styles and its first script are allowed by their hash (CSP Level 3, section 6.7.3.3).
     """
+    policy = _POLICY
+    first = _FIRST.search(page)
+    if first is not None:
+        script = files.pop(first[1].decode())
+        policy += b"; script-src 'self' " + _hash(script)
+        inside = b'<script type="module">' + script + b"</script>"
+        page = page.replace(first[0], inside)
     names = [name.decode() for name in _STYLE.findall(page)]
     styles = b"".join(files.pop(name) for name in names)
-    digest = b64encode(hashlib.sha256(styles).digest())
-    policy = _POLICY + b"; style-src 'sha256-" + digest + b"'"
-    inside = b"\n  <style>" + styles + b"</style>"
-    whole = _STYLES.sub(lambda _: inside, page, count=1)
-    return whole, ((b"content-security-policy", policy), *_FRAMES)
+    policy += b"; style-src " + _hash(styles)
+    sheet = b"\n  <style>" + styles + b"</style>"
+    return _STYLES.sub(lambda _: sheet, page, count=1), (
+        (b"content-security-policy", policy),
+        *_FRAMES,
+    )
+
+
+def _hash(text: bytes) -> bytes:
+    return b"'sha256-" + b64encode(hashlib.sha256(text).digest()) + b"'"
 
 
 def _needed_at_once(name: str, files: Mapping[str, bytes]) -> set[str]:
@@ -179,10 +194,9 @@ class Pages:
         page = found.pop("index.html")
         scripts = sorted(_needed_at_once("main.js", found))
         links = "".join(
-            f'<link rel="modulepreload" href="assets/{self.digest}/{escape(name)}">'
-            for name in scripts
+            f'<link rel="later" href="assets/{self.digest}/{escape(name)}">' for name in scripts
         )
-        page, self._guards = _with_styles(page, found)
+        page, self._guards = _whole(page, found)
         self._page = page.replace(_PRELOAD_MARK, links.encode()).replace(
             _ASSETS_MARK, f"assets/{self.digest}".encode()
         )

@@ -49,7 +49,7 @@ def test_what_the_page_cannot_begin_without_is_asked_for_at_once(tmp_path: Path)
     }
     pages = made(tmp_path / "ui", **scripts)
 
-    asked = re.findall(r'rel="modulepreload" href="([^"]+)"', pages.page(FACTS).body.decode())
+    asked = re.findall(r'rel="later" href="([^"]+)"', pages.page(FACTS).body.decode())
     assert asked == [f"assets/{pages.digest}/{name}.js" for name in ("a", "c", "main")]
 
 
@@ -250,3 +250,15 @@ def test_the_page_is_small():
     # Every section, in a browser that signs by itself; and the first one where the page has to.
     assert page + sum(sizes.values()) - sizes[key] < 150 * 1024
     assert page + sum(sizes[f"/{name}"] for name in dict.fromkeys(first)) + sizes[key] < 150 * 1024
+
+
+def test_the_first_script_is_in_the_page_and_allowed_by_its_hash_alone():
+    page = PAGES.page(FACTS)
+    (script,) = re.findall(rb'<script type="module">(.*?)</script>', page.body, re.DOTALL)
+    policy = dict(page.answer(known=None, accepts=b"")[3])[b"content-security-policy"]
+
+    digest = base64.b64encode(hashlib.sha256(script).digest())
+    assert b"; script-src 'self' 'sha256-" + digest + b"';" in policy
+    assert b"main.js" in script
+    assert page.body.count(b"<script") == page.body.count(b"</script") == 1
+    assert [path for path in PAGES.paths if path.endswith("boot.js")] == []

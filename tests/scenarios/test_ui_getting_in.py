@@ -368,7 +368,7 @@ def test_every_code_of_a_refusal_has_a_screen_of_its_own(browser: Browser, gatew
     codes |= {DetailCode.CONTROL_UI_ORIGIN_NOT_ALLOWED, DetailCode.PROTOCOL_MISMATCH}
     codes |= {DetailCode.CONTROL_UI_DEVICE_IDENTITY_REQUIRED}
     script = """async (codes) => {
-      const { screenOf } = await import(document.querySelector("script").src.replace("main", "refusals"));
+      const { screenOf } = await import(document.querySelector("link[href$='/refusals.js']").href);
       return codes.map((code) => [code, screenOf({ code, message: "", details: {} }).title]);
     }"""
     with open_tab(browser, url_of(gateway)) as tab:
