@@ -40,8 +40,6 @@ class CorkedStream(trio.abc.Stream):
         #: Bytes that came in and went out, as they are above any encryption.
         self.received_bytes = len(head)
         self.sent_bytes = 0
-        #: Whether anything was ever written.
-        self.wrote = False
         #: Whether the last frame written was a close.
         self.said_goodbye = False
         #: Called once when the stream is closed.
@@ -70,7 +68,6 @@ class CorkedStream(trio.abc.Stream):
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send, or remember while corked."""
         self._refuse_if_closed()
-        self.wrote = True
         self.said_goodbye = bytes(data[:1]) == _CLOSE_FRAME
         if self._corked:
             self._held += data
@@ -110,6 +107,10 @@ class CorkedStream(trio.abc.Stream):
     async def flush(self) -> None:
         """Send what is held back, and nothing else."""
         self._refuse_if_closed()
+        await self.give_out()
+
+    async def give_out(self) -> None:
+        """Send what is still held back, also when this stream is closed."""
         if self._held:
             data, self._held = self._held, bytearray()
             self.sent_bytes += len(data)

@@ -20,7 +20,7 @@ from trio_websocket import ConnectionClosed, HandshakeError, wrap_server_stream
 from wsproto.utilities import ProtocolError
 
 from gateway import http, wrong_scheme
-from gateway.corked import CorkedStream
+from gateway.corked import CorkedStream, receive_when_ready
 from gateway.door import Door, Header, Visit, begin_visit, note_lost_upgrade
 from gateway.policy.address import is_within
 from gateway.policy.throttle import address_group
@@ -258,7 +258,7 @@ async def _read_head(stream: Line, ahead: bytes = b"") -> tuple[bytes, int]:
     data = bytearray()
     while len(data) <= MAX_HEAD_BYTES:
         searched = max(0, len(data) - _LONGEST_END)
-        chunk, ahead = ahead or await stream.receive_some(MAX_HEAD_BYTES + 1), b""
+        chunk, ahead = ahead or await _receive(stream, MAX_HEAD_BYTES + 1), b""
         if not chunk:
             break
         data += chunk
@@ -268,6 +268,13 @@ async def _read_head(stream: Line, ahead: bytes = b"") -> tuple[bytes, int]:
         if end is not None and end.end() <= MAX_HEAD_BYTES:
             return bytes(data), end.end()
     return bytes(data), 0
+
+
+async def _receive(stream: Line, max_bytes: int) -> bytes | bytearray:
+    """Return the next bytes; a socket is read once it is readable, which spares a turn of the loop."""
+    if isinstance(stream, trio.SocketStream):
+        return await receive_when_ready(stream.socket, max_bytes)
+    return await stream.receive_some(max_bytes)
 
 
 async def _serve_websocket(
@@ -284,7 +291,9 @@ async def _serve_websocket(
             # A handshake that the library turned down would be waited for in vain.
             corked.on_close = nursery.cancel_scope.cancel
             request = await wrap_server_stream(nursery, corked, max_message_size=MAX_CONNECT_BYTES)
+            corked.cork()  # the challenge, which follows at once, takes the answer along
             ws = await request.accept()
+            corked.uncork()
             corked.on_close = None
             scope.deadline = math.inf
             left = await serve(ws, corked, nursery)
@@ -294,8 +303,10 @@ async def _serve_websocket(
         if ws is not None:
             raise
         corked.on_close = None
-    if ws is None and not corked.wrote:
+    if ws is None and not corked.sent_bytes:
         await http.refuse_head(stream)
+    elif not corked.sent_bytes:  # the peer hung up before its challenge, and gets its answer still
+        await corked.give_out()
     return left
 
 

@@ -44,7 +44,7 @@ async def test_corked_writes_go_out_with_the_next_one():
     await stream.send_all(b"4")
 
     assert writes == [b"1", b"234"]
-    assert stream.wrote
+    assert stream.sent_bytes == 4
 
 
 async def test_closing_lets_nothing_through_but_leaves_the_inner_stream_to_its_owner():
@@ -64,6 +64,22 @@ async def test_closing_lets_nothing_through_but_leaves_the_inner_stream_to_its_o
     await inner.send_all(b"still open")
     assert await peer.receive_some() == b"still open"
     assert told == [True]
+
+
+async def test_what_is_held_when_it_is_closed_may_still_go_out():
+    inner, peer = memory_stream_pair()
+    stream = CorkedStream(inner)
+    stream.cork()
+    await stream.send_all(b"held")
+    await stream.aclose()
+    assert stream.sent_bytes == 0
+
+    await stream.give_out()
+    await stream.give_out()
+    await inner.aclose()
+
+    assert await peer.receive_some() == b"held"
+    assert stream.sent_bytes == 4
 
 
 @asynccontextmanager

@@ -126,6 +126,17 @@ async def test_a_malformed_head_is_answered_and_nobody_else_notices(
         assert whole.startswith(b"HTTP/1.1 %d " % status), whole[:200]
 
 
+async def test_the_challenge_comes_along_with_the_answer(tmp_path: Path):
+    async with open_gateway(tmp_path / "state") as gateway:
+        stream = await trio.open_tcp_stream("127.0.0.1", gateway.port)
+        async with stream:
+            await stream.send_all(handshake())
+            answer = await stream.receive_some(65_536)
+
+    assert answer.startswith(b"HTTP/1.1 101 ")
+    assert b"connect.challenge" in answer
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("data", "status"), NASTY)
 async def test_a_malformed_head_byte_by_byte_is_answered_the_same(
