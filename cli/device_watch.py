@@ -74,7 +74,7 @@ def watch(*, options: TargetOptions, program: str | None, offline: bool) -> None
     words = _words_of(program)
     road = DeviceRoad(options, offline)
     look, in_files = looks(road)
-    listed: Item = road.list()
+    listed = look()
     known: dict[str, Waiting] = {}
     note("Watching for devices that ask to be let in; Ctrl-C ends it.")
     while True:
