@@ -20,7 +20,6 @@ from cli.failures import CallError, GatewayRefusedError, GatewayUnreachableError
 from cli.output import note, printable
 from cli.place import TIMEOUT_MS, URL_VARIABLE, Place, TargetOptions, place
 from stores.errors import ConfigError, StoreError, UnknownRequestError, UsageError, UserFacingError
-from stores.own_gateway import own_port
 
 if TYPE_CHECKING:
     from cli.offline import Files
@@ -253,8 +252,11 @@ def _said_by_gateway(error: StoreError, fall_back: _FallBack) -> bool:
 
 
 def _named_elsewhere(options: TargetOptions, here: Place) -> bool:
-    named = options.url is not None or bool(here.env.get(URL_VARIABLE, "").strip())
-    return named and own_port(options.url, here.env, here.paths) is None
+    if options.url is None and not here.env.get(URL_VARIABLE, "").strip():
+        return False
+    from stores.own_gateway import own_port  # late: it brings the configuration along
+
+    return own_port(options.url, here.env, here.paths) is None
 
 
 def _told(files: Files, in_files: Callable[[Files], dict[str, Any]]) -> dict[str, Any]:

@@ -69,15 +69,22 @@ for _kind in (int, bool):
 _converter.register_structure_hook_func(lambda kind: kind == tuple[str, ...], _tuple_of_str)
 
 
-def _register(kind: type[Any]) -> None:
-    """Teach the converter one record: renamed keys, absent optionals, carried extras."""
+#: What is on disk. The code for one is made when the first is met: few commands meet all.
+_RECORDS = frozenset(
+    {DeviceToken, PendingRequest, PairedDevice, DeviceNote, Invitation, NodeRequest, NodeRecord}
+)
+
+
+def _overrides(kind: type[Any]) -> dict[str, Any]:
     fields = [item for item in attrs.fields(kind) if item.name != "extra"]
-    known = frozenset(camel(item.name) for item in fields)
-    optional = frozenset(camel(item.name) for item in fields if item.default is None)
-    overrides: dict[str, Any] = {item.name: override(rename=camel(item.name)) for item in fields}
-    overrides["extra"] = override(omit=True)
-    structure = make_dict_structure_fn(kind, _converter, **overrides)
-    unstructure = make_dict_unstructure_fn(kind, _converter, **overrides)
+    renamed: dict[str, Any] = {item.name: override(rename=camel(item.name)) for item in fields}
+    return renamed | {"extra": override(omit=True)}
+
+
+def _loader_of(kind: type[Any]) -> Callable[[Any, Any], Any]:
+    """Return what makes a record of its JSON: renamed keys, absent optionals, carried extras."""
+    known = frozenset(camel(item.name) for item in attrs.fields(kind) if item.name != "extra")
+    structure = make_dict_structure_fn(kind, _converter, **_overrides(kind))
 
     def load_record(value: Any, cl: Any) -> Any:
         if type(value) is not dict:
@@ -87,13 +94,21 @@ def _register(kind: type[Any]) -> None:
         record = structure(present, cl)
         return attrs.evolve(record, extra=rest) if rest else record
 
+    return load_record
+
+
+def _dumper_of(kind: type[Any]) -> Callable[[Any], dict[str, Any]]:
+    """Return what makes JSON of a record."""
+    fields = attrs.fields(kind)
+    optional = frozenset(camel(item.name) for item in fields if item.default is None)
+    unstructure = make_dict_unstructure_fn(kind, _converter, **_overrides(kind))
+
     def dump_record(record: Any) -> dict[str, Any]:
         plain = unstructure(record)
         kept = {k: v for k, v in plain.items() if v is not None or k not in optional}
         return kept | dict(record.extra)
 
-    _converter.register_structure_hook(kind, load_record)
-    _converter.register_unstructure_hook(kind, dump_record)
+    return dump_record
 
 
 def _load_tokens(value: Any, _: Any) -> Mapping[str, DeviceToken]:
@@ -109,7 +124,8 @@ def _load_tokens(value: Any, _: Any) -> Mapping[str, DeviceToken]:
     return tokens
 
 
-_register(DeviceToken)
+_converter.register_structure_hook_factory(_RECORDS.__contains__, _loader_of)
+_converter.register_unstructure_hook_factory(_RECORDS.__contains__, _dumper_of)
 _converter.register_structure_hook_func(
     lambda kind: kind == Mapping[str, DeviceToken], _load_tokens
 )
@@ -117,12 +133,6 @@ _converter.register_unstructure_hook_func(
     lambda kind: kind == Mapping[str, DeviceToken],
     lambda tokens: {role: _converter.unstructure(token) for role, token in tokens.items()},
 )
-_register(PendingRequest)
-_register(PairedDevice)
-_register(DeviceNote)
-_register(Invitation)
-_register(NodeRequest)
-_register(NodeRecord)
 
 
 def _faults(error: BaseException, at: str) -> Iterator[str]:
