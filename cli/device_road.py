@@ -82,6 +82,17 @@ class DeviceRoad:
         """Return the list of devices, with ``source`` and ``store``."""
         return self.ask(LIST, {}, lambda files: files.list())
 
+    def list_of_gateway(self) -> dict[str, Any]:
+        """Return the list of the gateway alone, for who asked that one before.
+
+        Raises:
+            UserFacingError: it does not help now.
+        """
+        try:
+            return self._from_gateway(LIST, {})
+        except _FallBack as fall_back:
+            raise fall_back.error from None
+
     def ask(
         self,
         method: str,

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,7 +15,10 @@ from cli.device_road import DeviceRoad, beside, items_of
 from cli.device_table import card
 from cli.output import note, printable
 from cli.place import place
-from stores.errors import UsageError
+from stores.errors import StoreError, UsageError
+
+if TYPE_CHECKING:
+    from cli.offline import Files
 
 #: Polling, for the request may come from a program that tells nobody.
 LOOK_EVERY_S = 0.5
@@ -76,16 +79,34 @@ def wait_for_request(road: DeviceRoad, device: str | None, *, yes: bool) -> str 
 def looks(road: DeviceRoad) -> tuple[Callable[[], Mapping[str, Any]], bool]:
     """Return how to look again, and whether that is in the files.
 
-    It is where the gateway works on them: that costs nothing.
+    It is where the gateway works on them: that costs nothing. A gateway that works on others is
+    asked again and again, for these files say nothing of it.
     """
     listed = road.list()
-    if road.road is not None and listed.get("store") == str(place().paths.devices_dir):
+    if road.road is None:
+        return _lister_of(road.open_files()), True
+    if listed.get("store") == str(place().paths.devices_dir):
         from cli.offline import open_files  # late: a gateway elsewhere has other files
 
         files = open_files(place())
         if files.served and os.access(files.reached / "devices", os.R_OK | os.X_OK):
-            return files.list, True
-    return road.list, road.road is None
+            return _lister_of(files), True
+    return road.list_of_gateway, False
+
+
+def _lister_of(files: Files) -> Callable[[], Mapping[str, Any]]:
+    """Return what lists the files; a folder that was there and is not was taken away, not emptied."""
+    was_there = False
+
+    def look() -> Mapping[str, Any]:
+        nonlocal was_there
+        is_there = os.path.isdir(files.reached / "devices")
+        if was_there and not is_there:
+            raise StoreError(f"{files.directory} is gone")
+        was_there = is_there
+        return files.list()
+
+    return look
 
 
 def _is_meant(item: Mapping[str, Any], device: str | None) -> bool:

@@ -6,26 +6,27 @@ import contextlib
 import json
 import os
 import shlex
-import subprocess
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from types import FrameType
 from typing import Any
 
 import click
-from attrs import frozen
+from attrs import define, field, frozen
 
 from cli.device_road import DeviceRoad, beside, items_of, offline_option
 from cli.device_table import card, name_of, waiting_commands, wall_ms
 from cli.device_wait import LOOK_EVERY_S, looks
 from cli.output import note, printable, say
 from cli.place import TargetOptions, target_options
+from cli.typed import as_typed
+from cli.watch_runs import Run, Runs
 from stores.errors import UsageError, UserFacingError
 
 #: A gateway elsewhere is asked over the network, with a handshake each time.
 ASK_EVERY_S = 5.0
-#: How long a program of ``--run`` may take.
-RUN_WITHIN_S = 30.0
 
 Item = Mapping[str, Any]
 
@@ -36,7 +37,7 @@ class Waiting:
 
     Args:
         kind: ``device`` or ``node``.
-        command: What lets it in.
+        command: What lets it in, as it is typed here.
         item: As `stores.listing` tells of it.
     """
 
@@ -46,14 +47,15 @@ class Waiting:
     command: str
     item: Item
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the facts of an event; ``name`` is what the device is called here."""
-        return {
-            "kind": self.kind,
-            "requestId": self.request_id,
-            "deviceId": self.device_id,
-            "name": name_of(self.item),
-        }
+    def is_same(self, other: Waiting) -> bool:
+        """Tell whether it has waited all the time: a code comes again where the same is asked again."""
+        return self.item.get("firstSeenAtMs") == other.item.get("firstSeenAtMs")
+
+    def as_json(self, event: str, **more: Any) -> str:
+        """Return a line about it; ``name`` is what the device is called here."""
+        facts = {"event": event, "kind": self.kind, "requestId": self.request_id}
+        facts |= {"deviceId": self.device_id, "name": name_of(self.item)}
+        return json.dumps(facts | more)  # ASCII: a terminal obeys none of it
 
 
 @click.command("watch")
@@ -69,23 +71,19 @@ def watch(*, options: TargetOptions, program: str | None, offline: bool) -> None
     """Tell of every request that waits as it comes, and what became of it; Ctrl-C ends it.
 
     With --json one line of JSON each. COMMAND is run with that line on its standard input and
-    OPENCLAW_REQUEST_ID, OPENCLAW_DEVICE_NAME and OPENCLAW_APPROVE in its environment.
+    OPENCLAW_REQUEST_ID, OPENCLAW_DEVICE_NAME and OPENCLAW_APPROVE in its environment; what it
+    writes goes to standard error.
     """
-    words = _words_of(program)
+    runs = Runs(_words_of(program))
     road = DeviceRoad(options, offline)
     look, in_files = looks(road)
     listed = look()
-    known: dict[str, Waiting] = {}
+    told = Told(as_json=options.as_json, runs=runs)
     note("Watching for devices that ask to be let in; Ctrl-C ends it.")
-    while True:
-        found = {one.request_id: one for one in _waiting(listed)}
-        for request_id in [one for one in known if one not in found]:
-            _tell_end(known.pop(request_id), listed, as_json=options.as_json)
-        for request_id, one in found.items():
-            if request_id not in known:
-                _tell(one, words, as_json=options.as_json)
-            known[request_id] = one  # one that knocks again lives longer
-        listed = _next(look, LOOK_EVERY_S if in_files else ASK_EVERY_S)
+    with _ended_together(runs):
+        while True:
+            told.take_in(listed)
+            listed = _next(look, told, LOOK_EVERY_S if in_files else ASK_EVERY_S)
 
 
 def _words_of(program: str | None) -> list[str]:
@@ -105,13 +103,33 @@ def _words_of(program: str | None) -> list[str]:
     return words
 
 
-def _next(look: Callable[[], Item], every_s: float) -> Item:
+@contextlib.contextmanager
+def _ended_together(runs: Runs) -> Iterator[None]:
+    """Let no program outlive the watch, however that is told to end."""
+
+    def end(number: int, _: FrameType | None) -> None:
+        runs.end()
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        runs.end()
+        signal.signal(signal.SIGTERM, before)
+
+
+def _next(look: Callable[[], Item], told: Told, every_s: float) -> Item:
     """Return the next list; while there is none say so once and go on."""
     said = ""
     while True:
-        time.sleep(every_s)
+        until_s = time.monotonic() + every_s
+        while time.monotonic() < until_s:
+            told.runs.turn(told.known)
+            time.sleep(min(LOOK_EVERY_S, every_s))
         try:
-            listed: Item = look()
+            listed = look()
         except UserFacingError as error:
             if error.problem != said:
                 note(f"note: {printable(error.problem)}; still watching")
@@ -122,87 +140,95 @@ def _next(look: Callable[[], Item], every_s: float) -> Item:
             return listed
 
 
-def _waiting(listed: Item) -> Iterator[Waiting]:
-    """Yield what waits: devices, and nodes whose commands do."""
-    for item in items_of(listed, "pending"):
+@define
+class Told:
+    """What was told already."""
+
+    as_json: bool
+    runs: Runs
+    known: dict[str, Waiting] = field(factory=dict)
+
+    def take_in(self, listed: Item) -> None:
+        """Tell of what is new in a list, and of what is gone."""
+        found = {one.request_id: one for one in waiting_in(listed)}
+        for request_id, before in list(self.known.items()):
+            now = found.get(request_id)
+            if now is None or not now.is_same(before):
+                del self.known[request_id]
+                self._tell_end(before, outcome_of(before, listed))
+        for request_id, one in found.items():
+            if request_id not in self.known:
+                self._tell(one)
+            self.known[request_id] = one  # one that knocks again lives longer
+
+    def _tell(self, one: Waiting) -> None:
+        line = one.as_json("requested", command=one.command, facts=one.item)
+        if self.as_json:
+            _print(line)
+        else:
+            what = "Waits for approval" if one.kind == "device" else "Its commands wait"
+            asked = "".join(f"\n    asks for  {commands}" for commands in _commands_of(one))
+            _print(f"{what}:\n{card(one.item)}{asked}\nLet it in: {one.command}")
+        env = {
+            "OPENCLAW_REQUEST_ID": one.request_id,
+            "OPENCLAW_DEVICE_NAME": name_of(one.item),
+            "OPENCLAW_APPROVE": one.command,
+        }
+        self.runs.add(Run(one.request_id, line + "\n", env))
+
+    def _tell_end(self, one: Waiting, outcome: str) -> None:
+        if self.as_json:
+            _print(one.as_json("ended", outcome=outcome))
+        else:
+            _print(f"{one.request_id} of {name_of(one.item)}: {outcome}")
+
+
+def waiting_in(listed: Item) -> Iterator[Waiting]:
+    """Yield what waits, the oldest first: devices, and nodes whose commands do."""
+    pending = items_of(listed, "pending")
+    for item in sorted(pending, key=lambda one: str(one.get("firstSeenAtMs", ""))):
         request_id = printable(item.get("requestId", ""))
-        command = beside(f"approve {request_id}")
+        command = as_typed(beside(f"approve {request_id}"))
         yield Waiting("device", request_id, printable(item.get("deviceId", "")), command, item)
     for item in items_of(listed, "paired"):
         code = waiting_commands(item)
         if code is not None:
-            command = beside(f"approve {code}", group="nodes")
+            command = as_typed(beside(f"approve {code}", group="nodes"))
             yield Waiting("node", code, printable(item.get("deviceId", "")), command, item)
 
 
-def _tell(one: Waiting, words: list[str], *, as_json: bool) -> None:
-    facts = {"event": "requested"} | one.as_json() | {"command": one.command, "facts": one.item}
-    line = _line(facts)
-    if as_json:
-        say(line)
-    else:
-        what = "Waits for approval" if one.kind == "device" else "Its commands wait for approval"
-        say(f"{what}:\n{card(one.item)}\nLet it in: {one.command}")
-    _flush()
-    if words:
-        _run(words, one, line)
-
-
-def _tell_end(one: Waiting, listed: Item, *, as_json: bool) -> None:
-    outcome = outcome_of(one, listed)
-    if as_json:
-        say(_line({"event": "ended"} | one.as_json() | {"outcome": outcome}))
-    else:
-        say(f"{one.request_id} of {name_of(one.item)}: {outcome}")
-    _flush()
+def _commands_of(one: Waiting) -> Iterator[str]:
+    surface = one.item.get("pendingNodeSurface")
+    commands = surface.get("commands") if isinstance(surface, dict) else None
+    if isinstance(commands, list):
+        yield printable(", ".join(map(str, commands)))
 
 
 def outcome_of(one: Waiting, listed: Item) -> str:
-    """Return what became of a request that waits no more, as far as the list tells."""
+    """Return what became of a request that waits no more, as far as the list tells.
+
+    Returns:
+        ``approved``, ``rejected``, ``expired`` or ``replaced``; of a node's commands ``decided``,
+        ``replaced``, or ``removed`` with the node.
+    """
     others = (item for kind in ("pending", "paired") for item in items_of(listed, kind))
     mine = [item for item in others if item.get("deviceId") == one.item.get("deviceId")]
     if one.kind == "node":
+        if any(waiting_commands(item) not in (None, one.request_id) for item in mine):
+            return "replaced"
         return "decided" if mine else "removed"
     asked_ms = one.item.get("ts")
     for item in mine:
         at_ms = item.get("approvedAtMs")
         if isinstance(at_ms, int) and isinstance(asked_ms, int) and at_ms >= asked_ms:
             return "approved"
-    if any("requestId" in item for item in mine):
-        return "replaced by another request"
+    if any(item.get("requestId") not in (None, one.request_id) for item in mine):
+        return "replaced"
     ends_ms = one.item.get("expiresAtMs")
     return "expired" if isinstance(ends_ms, int) and wall_ms() >= ends_ms else "rejected"
 
 
-def _run(words: list[str], one: Waiting, line: str) -> None:
-    """Run the program of the command line; what it does wrong is said, and ends nothing."""
-    env = os.environ | {
-        "OPENCLAW_REQUEST_ID": one.request_id,
-        "OPENCLAW_DEVICE_NAME": name_of(one.item),
-        "OPENCLAW_APPROVE": one.command,
-    }
-    trouble = None
-    try:
-        done = subprocess.run(
-            words, input=line + "\n", env=env, text=True, timeout=RUN_WITHIN_S, check=False
-        )
-    except subprocess.TimeoutExpired:
-        trouble = f"did not end within {RUN_WITHIN_S:.0f} s"
-    except OSError as error:
-        trouble = f"cannot be run: {error.strerror}"
-    else:
-        if done.returncode:
-            trouble = f"ended with {done.returncode}"
-    if trouble is not None:
-        note(f"note: {printable(words[0])} {trouble}; still watching")
-
-
-def _line(facts: Item) -> str:
-    # ASCII: a terminal obeys none of it
-    return json.dumps(facts)
-
-
-def _flush() -> None:
-    """Let a pipe have the line now; one that is closed is found by the next line."""
-    with contextlib.suppress(AttributeError):
-        sys.stdout.flush()
+def _print(text: str) -> None:
+    """Print at once: a pipe has each line when it is written."""
+    say(text)
+    sys.stdout.flush()

@@ -58,6 +58,7 @@ class Files:
     owner: Owner | None = None
     folders: tuple[str, ...] = ("devices",)
     _warned: set[str] = field(factory=set)
+    _known_surfaces: list[NodeRequest] = field(factory=list)
 
     @property
     def reached(self) -> Path:
@@ -126,17 +127,19 @@ class Files:
         return dict(listing(book, now_ms=now_ms, ttl_ms=ttl_ms, surfaces=surfaces))
 
     def _surfaces(self, now_ms: int) -> Collection[NodeRequest]:
-        """Return what waits of nodes; where that cannot be read the devices are listed without."""
+        """Return what waits of nodes; where that cannot be read, what was known of it last."""
         folder = self.reached / "nodes"
         if not os.path.lexists(folder / "pending.json"):
             return ()
         from stores.node_store import NodeStore  # late: few machines have nodes
 
         try:
-            return NodeStore(folder).read(now_ms=now_ms).pending.values()
+            self._known_surfaces[:] = NodeStore(folder).read(now_ms=now_ms).pending.values()
         except StoreError as error:
-            note(f"note: {printable(self.as_known(error.problem))}")
-            return ()
+            if error.problem not in self._warned:
+                self._warned.add(error.problem)
+                note(f"note: {printable(self.as_known(error.problem))}")
+        return self._known_surfaces
 
     def approve(self, reference: str) -> dict[str, Any]:
         """Approve a pending request; answer ``{requestId, device}``.

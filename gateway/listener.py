@@ -306,7 +306,8 @@ async def _serve_websocket(
     if ws is None and not corked.sent_bytes:
         await http.refuse_head(stream)
     elif not corked.sent_bytes:  # the peer hung up before its challenge, and gets its answer still
-        await corked.give_out()
+        with trio.move_on_after(LINGER_S):
+            await corked.give_out()
     return left
 
 

@@ -50,6 +50,7 @@ class RunOptions:
         said = [
             ("--port", self.port, ("gateway.port",)),
             ("--bind", self.bind, ("gateway.bind",)),
+            ("--bind", None if self.bind == "custom" else self.bind, ("gateway.customBindHost",)),
             ("--auth", self.auth, ("gateway.auth.mode",)),
             ("--token", self.token, _TOKEN_KEYS),
             ("--token-file", self.token_file, _TOKEN_KEYS),

@@ -50,3 +50,18 @@ def test_all_changes_together_are_both_kinds():
     found = plan(Config(), config(port=1, trustedProxies=["10.0.0.1"]))
 
     assert found.changed == ("gateway.trustedProxies", "gateway.port")
+
+
+@pytest.mark.parametrize("option", ["gateway.auth.token", "gateway.auth.password"])
+def test_a_secret_of_the_command_line_says_the_mode(option):
+    fixed = {option: "--an-option"}
+
+    found = plan(Config(), config(auth={"passwordFile": "p"}), fixed=fixed)
+
+    assert found.restart == ()
+
+
+def test_a_mode_that_is_said_counts_beside_a_secret_of_the_command_line():
+    old, new = config(auth={"mode": "token"}), config(auth={"mode": "none"})
+
+    assert plan(old, new, fixed={"gateway.auth.token": "--token"}).restart == ("gateway.auth.mode",)

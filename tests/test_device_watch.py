@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
-from cli.device_watch import Waiting, outcome_of
+from cli.device_watch import Told, Waiting, outcome_of
+from cli.watch_runs import Runs
 
 ASKED_MS = 1_000
 LATER = 10**15
@@ -46,7 +48,7 @@ def waiting(kind: str = "device", *, ends_ms: int = LATER) -> Waiting:
         pytest.param(
             waiting(),
             {"pending": [{"deviceId": "d", "requestId": "EF67-GH89"}]},
-            "replaced by another request",
+            "replaced",
             id="asks-for-something-else",
         ),
         pytest.param(
@@ -54,7 +56,60 @@ def waiting(kind: str = "device", *, ends_ms: int = LATER) -> Waiting:
         ),
         pytest.param(waiting("node"), {"paired": [{"deviceId": "d"}]}, "decided", id="commands"),
         pytest.param(waiting("node"), {}, "removed", id="node-gone"),
+        pytest.param(
+            waiting("node"),
+            {"paired": [{"deviceId": "d", "pendingNodeSurface": {"requestId": "EF67-GH89"}}]},
+            "replaced",
+            id="other-commands",
+        ),
+        pytest.param(
+            waiting(),
+            {"pending": [{"deviceId": "d", "requestId": "AB23-CD45", "firstSeenAtMs": 5}]},
+            "rejected",
+            id="asks-for-the-same-again",
+        ),
     ],
 )
 def test_the_list_tells_what_became_of_it(one: Waiting, listed: dict[str, Any], outcome: str):
     assert outcome_of(one, listed) == outcome
+
+
+def request(code: str, first_seen_ms: int) -> dict[str, Any]:
+    return {"requestId": code, "deviceId": code.lower(), "firstSeenAtMs": first_seen_ms}
+
+
+def told_of(
+    capsys: pytest.CaptureFixture[str], *lists: list[dict[str, Any]]
+) -> list[tuple[str, str, str | None]]:
+    """Take lists in one after the other; return event, code and outcome of each line."""
+    told = Told(as_json=True, runs=Runs(()))
+    for pending in lists:
+        told.take_in({"pending": pending})
+    lines = map(json.loads, capsys.readouterr().out.splitlines())
+    return [(one["event"], one["requestId"], one.get("outcome")) for one in lines]
+
+
+def test_those_of_one_look_are_told_in_the_order_they_came(capsys: pytest.CaptureFixture[str]):
+    lines = told_of(capsys, [request("C", 30), request("A", 10), request("B", 20)])
+
+    assert [code for _, code, _ in lines] == ["A", "B", "C"]
+
+
+def test_a_request_is_told_once_and_its_end_too(capsys: pytest.CaptureFixture[str]):
+    one = request("A", 10)
+
+    lines = told_of(capsys, [one], [one | {"ts": 5}], [one], [], [])
+
+    assert lines == [("requested", "A", None), ("ended", "A", "rejected")]
+
+
+def test_the_same_asked_again_between_two_looks_is_another_request(
+    capsys: pytest.CaptureFixture[str],
+):
+    lines = told_of(capsys, [request("A", 10)], [request("A", 20)])
+
+    assert lines == [
+        ("requested", "A", None),
+        ("ended", "A", "rejected"),
+        ("requested", "A", None),
+    ]

@@ -18,7 +18,10 @@ LEVELS = {"logging.level", "logging.consoleLevel"}
     ("said", "option", "keys"),
     [
         pytest.param({"port": 1}, "--port", {"gateway.port"}, id="port"),
-        pytest.param({"bind": "lan"}, "--bind", {"gateway.bind"}, id="bind"),
+        pytest.param(
+            {"bind": "lan"}, "--bind", {"gateway.bind", "gateway.customBindHost"}, id="bind"
+        ),
+        pytest.param({"bind": "custom"}, "--bind", {"gateway.bind"}, id="bind-custom"),
         pytest.param({"auth": "none"}, "--auth", {"gateway.auth.mode"}, id="auth"),
         pytest.param({"token": "t"}, "--token", TOKEN, id="token"),
         pytest.param({"token_file": Path("f")}, "--token-file", TOKEN, id="token-file"),

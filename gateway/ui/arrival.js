@@ -6,6 +6,9 @@
  * whatever it is called: a link must not be able to send this page's secret elsewhere.
  */
 
+// For who loads this: from here on nothing is missing any more, and what fails would fail again.
+document.documentElement.dataset["began"] = "";
+
 /** @typedef {{secret: string | null, bootstrap: string | null}} Brought */
 
 const OURS = ["token", "password", "bootstrapToken"];

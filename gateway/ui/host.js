@@ -17,6 +17,7 @@ export function noteHost(told) {
  * @returns {{text: string, where: string}}
  */
 export function typedThere(command) {
-  const own = !command.startsWith("openclaw ") || command.startsWith(`${typed.command} `) || /^openclaw (?:--[a-z-]+(?: [^-\s]\S*)? )*--(?:dev|profile)\b/.test(command);
+  if (command.startsWith(`${typed.command} `)) return { text: command, where: typed.where };
+  const own = !command.startsWith("openclaw ") || /^openclaw (?:--[a-z-]+(?: [^-\s]\S*)? )*--(?:dev|profile)\b/.test(command);
   return own ? { text: command, where: PLAIN.where } : { text: typed.command + command.slice("openclaw".length), where: typed.where };
 }

@@ -217,15 +217,16 @@ class Link {
     this.#to({ kind: "in", wire, hello });
     const pending = this.pendingUpgrade;
     if (pending) this.#waitForMore(wire, pending.requestId).catch(() => {}); // told by the connection, if it matters
-    if (this.may("operator.read")) void this.#askHost(wire);
+    void this.#askHost(wire);
   }
 
   /** Learn how commands are typed where the gateway runs; without an answer they are shown plainly. @param {Wire} wire */
   async #askHost(wire) {
     try {
-      noteHost((await wire.ask("status")).gateway?.typedAs);
-    } catch {
-      return; // told by the connection, if it matters
+      noteHost(this.may("operator.read") ? (await wire.ask("status")).gateway?.typedAs : undefined);
+    } catch (error) {
+      if (!(error instanceof Refusal)) return; // a lost connection has its own screen
+      noteHost(undefined);
     }
     for (const watcher of this.#watchers) watcher();
   }
@@ -233,6 +234,7 @@ class Link {
   /** @param {Refusal} refusal */
   async #refused(refusal) {
     const { code } = refusal;
+    noteHost(undefined); // what was told to who was in is nothing for who is not
     const offered = this.#secret !== null || this.#bootstrap !== null;
     const useless = /^AUTH_(TOKEN|PASSWORD)_MISMATCH$|^AUTH_BOOTSTRAP_TOKEN_INVALID$/.test(code);
     if (useless || (code === "AUTH_RATE_LIMITED" && offered && (await heldToken()))) {
@@ -294,6 +296,7 @@ class Link {
       const { deviceToken, scopes } = told;
       await keepToken({ deviceToken, scopes, role: "operator" });
       this.scopes = scopes;
+      void this.#askHost(wire); // an admin may know more of it
     } else {
       this.upgradeEnded = told.status;
     }

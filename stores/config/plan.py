@@ -13,6 +13,8 @@ from stores.config.model import AuthConfig, AuthMode, Config, Reload, key_of
 
 MODE = "gateway.auth.mode"
 
+_SECRETS = frozenset({"gateway.auth.token", "gateway.auth.password"})
+
 #: No key that the command line decides.
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -44,7 +46,9 @@ def plan(old: Config, new: Config, *, fixed: Mapping[str, str] = _NOTHING) -> Re
         fixed: The option that decides a key, by the dotted key; see `RunOptions.decides`.
     """
     changes = dict(changed_keys(old, new))
-    if implied_mode(old.gateway.auth) is not implied_mode(new.gateway.auth):
+    named = old.gateway.auth.mode or new.gateway.auth.mode
+    by_option = named is None and not _SECRETS.isdisjoint(fixed)  # an option's secret says the mode
+    if implied_mode(old.gateway.auth) is not implied_mode(new.gateway.auth) and not by_option:
         changes[MODE] = "restart"
     free = {key: how for key, how in changes.items() if key not in fixed}
     return ReloadPlan(

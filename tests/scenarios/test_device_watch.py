@@ -217,3 +217,78 @@ def test_what_a_device_calls_itself_steers_no_terminal(gateway: Gateway) -> None
 
         assert "\x1b" not in watch.text()
         assert "\u202e" not in watch.text()
+
+
+def test_a_program_that_hangs_holds_up_nothing_and_ends_with_the_watch(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    pids = tmp_path / "pids"
+    slow = tmp_path / "slow"
+    slow.write_text(f"#!/bin/sh\necho noise; echo $$ >>{pids}; sleep 300\n")
+    slow.chmod(0o755)
+    with watching(gateway.state_dir, "--json", "--run", str(slow)) as watch:
+        codes = [asks(gateway) for _ in range(3)]
+        events = watch.until(3)  # none of it is the noise
+        eventually(lambda: pids.exists() and pids.read_text().endswith("\n"))
+        (pid,) = map(int, pids.read_text().split())
+        assert "noise" in watch.said()
+
+    assert [event["requestId"] for event in events] == codes
+    eventually(lambda: not Path(f"/proc/{pid}").exists())
+
+
+def test_a_watch_that_is_terminated_takes_its_program_along(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    pids = tmp_path / "pids"
+    with watching(gateway.state_dir, "--run", f"sh -c 'echo $$ >{pids}; sleep 300'") as watch:
+        asks(gateway)
+        eventually(lambda: pids.exists() and pids.read_text().endswith("\n"))
+        watch.process.terminate()
+        assert watch.process.wait(10) == -signal.SIGTERM
+        pid = int(pids.read_text())
+        eventually(lambda: not Path(f"/proc/{pid}").exists())
+        watch.process.returncode = 130  # it was ended here, and not by the one below
+
+
+def test_a_store_that_is_taken_away_is_no_end_of_its_requests(gateway: Gateway) -> None:
+    code = asks(gateway)
+    away = gateway.state_dir / "elsewhere"
+    gateway.tell(signal.SIGTERM)
+    gateway.process.wait()
+    with watching(gateway.state_dir, "--offline", "--json") as watch:
+        watch.until(1)
+        gateway.devices.rename(away)
+        eventually(lambda: "is gone; still watching" in watch.said())
+        away.rename(gateway.devices)
+        eventually(lambda: "can be read again" in watch.said())
+        assert openclaw(gateway.state_dir, "devices", "reject", code, "--offline").code == 0
+        events = watch.until(2)
+
+    assert [event["event"] for event in events] == ["requested", "ended"]
+
+
+def test_a_gateway_of_other_files_is_asked_again_and_these_files_say_nothing_of_it(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine" / ".openclaw"
+    mine.mkdir(parents=True, mode=0o700)
+    (tmp_path / "token").write_text(gateway.token)
+    (tmp_path / "token").chmod(0o600)
+    url = f"ws://127.0.0.1:{gateway.port}"
+    words = ("--url", url, "--token-file", str(tmp_path / "token"), "--json")
+    code = asks(gateway)
+    with watching(mine, *words) as watch:
+        watch.until(1)
+        gateway.process.kill()
+        gateway.process.wait()
+        eventually(lambda: "still watching" in watch.said(), within_s=20)
+        with running_gateway(gateway.state_dir, port=gateway.port) as again:
+            other = asks(again)
+            eventually(lambda: len(watch.events()) == 2, within_s=20)
+        events = watch.events()
+
+    assert [(event["event"], event["requestId"]) for event in events] == [
+        ("requested", code),
+        ("requested", other),
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,11 +70,19 @@ def test_what_never_comes_is_said_and_may_be_tried_again(browser: Browser, gatew
         page.get_by_role("heading", level=1, name="This gateway asks for its token").wait_for()
 
 
-def test_a_browser_that_keeps_nothing_is_told_at_once(browser: Browser, gateway: Gateway):
+@pytest.mark.parametrize(
+    "script",
+    [
+        "Object.defineProperty(window, 'sessionStorage', {get() { throw new Error('no') }})",
+        "Storage.prototype.setItem = () => { throw new DOMException('full') }",
+    ],
+    ids=["none", "full"],
+)
+def test_a_browser_that_keeps_nothing_is_told_at_once(
+    browser: Browser, gateway: Gateway, script: str
+):
     with losing(browser, 1) as (page, loads):
-        page.add_init_script(
-            "Object.defineProperty(window, 'sessionStorage', {get() { throw new Error('no') }})"
-        )
+        page.add_init_script(script)
         page.goto(url_of(gateway))
         page.get_by_role("button", name="Load it again").wait_for()
 
@@ -86,3 +95,32 @@ def test_a_tab_in_the_background_goes_in_as_well(browser: Browser, gateway: Gate
         page.goto(f"{url_of(gateway)}#token={gateway.token}")
 
         page.get_by_role("heading", level=1, name="Devices", exact=True).wait_for()
+
+
+def test_the_page_stays_while_the_gateway_is_gone(browser: Browser, gateway: Gateway):
+    with losing(browser, 1) as (page, loads):
+        page.goto(url_of(gateway))
+        gateway.tell(signal.SIGKILL)
+        gateway.process.wait()
+        page.get_by_role("alert").get_by_text("is the gateway still running").wait_for()
+
+        assert len(loads) == 1
+        with running_gateway(gateway.state_dir, port=gateway.port):
+            page.get_by_role("button", name="Load it again").click()
+            page.get_by_role("heading", level=1, name="This gateway asks for its token").wait_for()
+
+
+def test_a_page_that_fails_by_itself_is_not_loaded_again(browser: Browser, gateway: Gateway):
+    wrong: list[str] = []
+
+    def spoil(route: Route) -> None:
+        route.fulfill(response=(answer := route.fetch()), body=f"{answer.text()}\nnull.boom;")
+
+    with losing(browser, 0) as (page, loads):
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.route("**/shell.js", spoil)
+        page.goto(url_of(gateway))
+        page.get_by_role("alert").get_by_text("This page failed as it began").wait_for()
+
+        assert len(loads) == 1
+        assert len(wrong) == 1

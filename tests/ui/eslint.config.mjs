@@ -3,7 +3,7 @@ const browser = [
   ...["AbortSignal", "BroadcastChannel", "Event", "FormData", "HTMLElement", "HTMLInputElement", "Intl", "Node", "Element", "URL", "URLSearchParams"],
   ...["TextEncoder", "WebSocket", "addEventListener", "atob", "btoa", "clearInterval", "clearTimeout", "crypto", "document", "fetch"],
   ...["globalThis", "history", "indexedDB", "isSecureContext", "location", "navigator", "performance", "queueMicrotask", "scrollTo"],
-  ...["requestAnimationFrame", "sessionStorage", "setInterval", "setTimeout", "window"],
+  ...["reportError", "requestAnimationFrame", "sessionStorage", "setInterval", "setTimeout", "window"],
 ];
 const markup = ["innerHTML", "outerHTML", "insertAdjacentHTML", "write", "srcdoc"];
 

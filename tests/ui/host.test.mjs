@@ -22,6 +22,7 @@ test("a command that is spelt out stays as it is", () => {
   for (const text of ["docker exec 3f9c0a7be214 openclaw doctor", "ssh -L 18789:127.0.0.1:18789 host", "openclaw --profile work doctor", "openclaw --log-level warn --dev doctor"]) {
     assert.equal(typedThere(text).text, text);
   }
+  assert.equal(typedThere("docker exec 3f9c0a7be214 openclaw doctor").where, "container");
 });
 
 test("a profile is added once", () => {
