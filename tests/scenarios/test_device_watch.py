@@ -7,7 +7,7 @@ import re
 import shlex
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -52,13 +52,15 @@ class Watching:
 
 
 @contextmanager
-def watching(state_dir: Path, *words: str) -> Iterator[Watching]:
+def watching(
+    state_dir: Path, *words: str, env: Mapping[str, str] | None = None
+) -> Iterator[Watching]:
     """Run ``openclaw devices watch`` until the body ends; Ctrl-C ends it with 130."""
     out, err = state_dir.with_name("watch.out"), state_dir.with_name("watch.err")
     with out.open("wb") as to_out, err.open("wb") as to_err:
         process = subprocess.Popen(
             [*OPENCLAW, "devices", "watch", *words],
-            env=environment(state_dir),
+            env=environment(state_dir) | dict(env or {}),
             stdin=subprocess.DEVNULL,
             stdout=to_out,
             stderr=to_err,
@@ -268,17 +270,21 @@ def test_a_store_that_is_taken_away_is_no_end_of_its_requests(gateway: Gateway) 
     assert [event["event"] for event in events] == ["requested", "ended"]
 
 
+@pytest.mark.parametrize("by_url", [True, False], ids=["url", "port"])
 def test_a_gateway_of_other_files_is_asked_again_and_these_files_say_nothing_of_it(
-    gateway: Gateway, tmp_path: Path
+    gateway: Gateway, tmp_path: Path, *, by_url: bool
 ) -> None:
     mine = tmp_path / "mine" / ".openclaw"
     mine.mkdir(parents=True, mode=0o700)
     (tmp_path / "token").write_text(gateway.token)
     (tmp_path / "token").chmod(0o600)
-    url = f"ws://127.0.0.1:{gateway.port}"
-    words = ("--url", url, "--token-file", str(tmp_path / "token"), "--json")
+    words = ["--json"]
+    env = {"OPENCLAW_GATEWAY_PORT": str(gateway.port), "OPENCLAW_GATEWAY_TOKEN": gateway.token}
+    if by_url:
+        url = f"ws://127.0.0.1:{gateway.port}"
+        words, env = [*words, "--url", url, "--token-file", str(tmp_path / "token")], {}
     code = asks(gateway)
-    with watching(mine, *words) as watch:
+    with watching(mine, *words, env=env) as watch:
         watch.until(1)
         gateway.process.kill()
         gateway.process.wait()
