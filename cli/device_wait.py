@@ -54,7 +54,7 @@ def wait_for_request(road: DeviceRoad, device: str | None, *, yes: bool) -> str 
     if not yes and not sys.stdin.isatty():
         note("note: this is no terminal: the first request is shown, and not approved")
     whom = "a device" if device is None else f"device {printable(device[:16])}"
-    waiting, (look, _) = False, looks(road)
+    waiting, (_, look, _) = False, looks(road)
     while True:
         for item in items_of(look(), "pending"):
             request_id = str(item.get("requestId"))
@@ -76,27 +76,27 @@ def wait_for_request(road: DeviceRoad, device: str | None, *, yes: bool) -> str 
         time.sleep(LOOK_EVERY_S)
 
 
-def looks(road: DeviceRoad) -> tuple[Callable[[], Mapping[str, Any]], bool]:
-    """Return how to look again, and whether that is in the files.
+def looks(road: DeviceRoad) -> tuple[Mapping[str, Any], Callable[[], Mapping[str, Any]], bool]:
+    """Return the list, how to look again, and whether that is in the files.
 
     It is where the gateway works on them: that costs nothing. A gateway that works on others is
     asked again and again, for these files say nothing of it.
     """
     listed = road.list()
     if road.road is None:
-        return _lister_of(road.open_files()), True
+        return listed, _lister_of(road.open_files()), True
     if listed.get("store") == str(place().paths.devices_dir):
         from cli.offline import open_files  # late: a gateway elsewhere has other files
 
         files = open_files(place())
         if files.served and os.access(files.reached / "devices", os.R_OK | os.X_OK):
-            return _lister_of(files), True
-    return road.list_of_gateway, False
+            return listed, _lister_of(files), True
+    return listed, road.list_of_gateway, False
 
 
 def _lister_of(files: Files) -> Callable[[], Mapping[str, Any]]:
     """Return what lists the files; a folder that was there and is not was taken away, not emptied."""
-    was_there = False
+    was_there = os.path.isdir(files.reached / "devices")
 
     def look() -> Mapping[str, Any]:
         nonlocal was_there

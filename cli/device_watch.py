@@ -76,8 +76,7 @@ def watch(*, options: TargetOptions, program: str | None, offline: bool) -> None
     """
     runs = Runs(_words_of(program))
     road = DeviceRoad(options, offline)
-    look, in_files = looks(road)
-    listed = look()
+    listed, look, in_files = looks(road)
     told = Told(as_json=options.as_json, runs=runs)
     note("Watching for devices that ask to be let in; Ctrl-C ends it.")
     with _ended_together(runs):

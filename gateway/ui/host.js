@@ -4,7 +4,7 @@
 const PLAIN = { command: "openclaw", where: "gateway-host" };
 let typed = PLAIN;
 
-/** Note what the gateway told of itself; nothing puts the plain words back. @param {{command: string, where: string} | undefined} told */
+/** Note what the gateway told of itself; undefined stands for the plain words. @param {{command: string, where: string} | undefined} told */
 export function noteHost(told) {
   typed = told ?? PLAIN;
 }
